@@ -1,0 +1,1 @@
+"""A client certificate per node: requested, kept, renewed; and the rules by which requests are approved."""

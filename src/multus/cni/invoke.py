@@ -1,0 +1,110 @@
+"""One plugin call, and what the way it ended means (CNI specification, section 2)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from multus import errors
+from multus.cni import rawjson
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: How many characters of what a plugin printed go into a message where they are no error object.
+QUOTED = 500
+
+#: The bound of a plugin's own message, and of its details: generous, yet no dump reaches the log and the events.
+TOLD = 4096
+
+#: Error codes are unsigned 32-bit numbers in the reference library.
+_CODE_MAX = 0xFFFFFFFF
+
+
+class _PluginCall(NamedTuple):
+    plugin: str
+    environ: Mapping[str, str]
+    stdin: bytes
+    deadline: float
+
+
+class PluginCall(_PluginCall):
+    """Run `plugin` (a type, never a path) with these CNI_* variables and stdin; `deadline` in monotonic seconds."""
+
+    #: What its executor made of it beforehand (`Executor.prepare`); the executor's own affair.
+    prepared: bytes = b""
+
+
+class PluginExit(NamedTuple):
+    """How it ended: exit status (negative: that signal), all of stdout, the last 64 KiB of stderr."""
+
+    status: int
+    stdout: bytes
+    stderr: bytes
+
+
+class Executor(Protocol):
+    """Runs plugins."""
+
+    def prepare(self, call: PluginCall) -> None:
+        """As `ports.Executor.prepare`."""
+        ...
+
+    def run(self, call: PluginCall) -> PluginExit:
+        """Raises errors.PluginNotFound, errors.PluginUnusable, errors.PluginTimeout."""
+        ...
+
+
+def output(call: PluginCall, ended: PluginExit) -> bytes:
+    """The stdout of a success. Raises the plugin's own error (code, msg and details kept), or errors.PluginFailed
+    where it gave none that can be understood."""
+    if ended.status == 0:
+        return ended.stdout
+    if ended.status < 0:
+        raise errors.PluginFailed(f"netplugin was killed by {_signal(-ended.status)}{_stderr(ended)}")
+    if not ended.stdout.strip():
+        if ended.stderr.strip():
+            raise errors.PluginFailed(f'netplugin failed: "{_quoted(ended.stderr)}"')
+        raise errors.PluginFailed(f"netplugin failed with no error message: exit status {ended.status}")
+    raise _reported(ended)
+
+
+def _reported(ended: PluginExit) -> errors.CniError:
+    """The error object on stdout: what it tells is kept, bounded and on one line."""
+    try:
+        found = rawjson.loads_object(ended.stdout.decode("utf-8", "replace"), "diagnostic message")
+    except errors.DecodeError as error:
+        return errors.PluginFailed(
+            f'netplugin failed but error parsing its diagnostic message "{_quoted(ended.stdout)}":'
+            f" {error.message}{_stderr(ended)}"
+        )
+    code, message, details = found.get("code"), found.get("msg"), found.get("details")
+    known = code if isinstance(code, int) and not isinstance(code, bool) and 0 < code <= _CODE_MAX else None
+    message = _told(message)
+    if not message and known is None:
+        return errors.PluginFailed(
+            f'netplugin failed, and its diagnostic message "{_quoted(ended.stdout)}" is not a CNI error{_stderr(ended)}'
+        )
+    return errors.CniError(message or f"netplugin failed with code {known}", details=_told(details), code=known)
+
+
+def _told(value: object) -> str:
+    text = errors.one_line(value).strip() if isinstance(value, str) else ""
+    return text if len(text) <= TOLD else text[:TOLD] + "..."
+
+
+def _stderr(ended: PluginExit) -> str:
+    return f', stderr: "{_quoted(ended.stderr)}"' if ended.stderr.strip() else ""
+
+
+def _quoted(data: bytes) -> str:
+    text = errors.one_line(data.decode("utf-8", "replace").strip())
+    return text if len(text) <= QUOTED else "..." + text[-QUOTED:]
+
+
+def _signal(number: int) -> str:
+    import signal
+
+    try:
+        return f"signal {signal.Signals(number).name}"
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,1 @@
+"""The verbs: gather, plan, carry out, undo, record, answer. Talks to the outside through `multus.ports` alone."""

@@ -1,0 +1,144 @@
+"""One connected shim: a `ports.Executor` whose hands are on the host."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import time
+from typing import TYPE_CHECKING
+
+from multus import errors
+from multus.cni import environment
+from multus.execproto import frames, meanings
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from multus.cni.invoke import PluginCall, PluginExit
+    from multus.execproto.channel import Channel
+    from multus.execproto.frames import Frame, Hello
+
+#: What the shim needs beyond a plugin's deadline, in seconds: SIGTERM, SIGKILL, the sweep of its group.
+GRACE = 10.0
+
+#: For orders that take no time.
+PROMPT = 10.0
+
+#: A plugin whose file is just being replaced ("text file busy") is tried again, as upstream does.
+BUSY_RETRIES = 5
+BUSY_PAUSE = 1.0
+
+
+class Connection:
+    """The hands of one call, or of the agent. Made by `greeting.greet`; begin with `welcome`, end with `answer` or
+    `close`. Orders may be given by several threads at once.
+
+    Every order raises channel.Abandoned once the runtime gave the call up (then everything on the host has ended),
+    channel.Disconnected once the shim is gone, frames.BrokenProtocol when it is none."""
+
+    def __init__(self, channel: Channel, hello: Hello, version: int) -> None:
+        self.hello = hello
+        self.version = version
+        self._channel = channel
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the shim was started; 0.0 when its clock is not ours (a time namespace)."""
+        passed = time.monotonic() - self.hello.started
+        return passed if 0 <= passed < frames.MAX_DEADLINE else 0.0
+
+    @property
+    def gone(self) -> bool:
+        """Whether the shim is known to be gone."""
+        return self._channel.failed
+
+    def welcome(self, budget: float = 0.0) -> None:
+        """Take the call on. Until then closing means "ask my successor"; afterwards the shim answers 11. `budget`:
+        seconds after which the shim stops waiting for the answer (0: never)."""
+        self._channel.send(frames.welcome(frames.Welcome(self.version, budget)), PROMPT)
+
+    def prepare(self, call: PluginCall) -> None:
+        """As `ports.Executor.prepare`: the order's bytes. What is wrong with it is for `run` to say."""
+        try:
+            call.prepared = _order(call)
+        except errors.CniError:
+            pass
+
+    def run(self, call: PluginCall) -> PluginExit:
+        """As `ports.Executor.run`; also raises errors.SelfDelegation, errors.InvalidConfig (no plugin's name),
+        errors.PluginFailed (it printed too much)."""
+        for attempt in range(BUSY_RETRIES + 1):
+            remaining = call.deadline - time.monotonic()
+            if remaining <= 0:
+                raise errors.PluginTimeout(f'plugin "{call.plugin}" was not started: no time is left')
+            order = frames.within(remaining, call.prepared or _order(call))
+            frame, _ = self._channel.request(frames.EXEC, order, remaining + GRACE)
+            if frame.type == frames.EXITED:
+                return meanings.of_exit(call.plugin, frames.read_exited(frame.payload))
+            reason, number = frames.read_pair(self._expect(frame, frames.FAILED).payload)
+            replaced = reason == frames.UNUSABLE and number == errno.ETXTBSY
+            if not replaced or attempt == BUSY_RETRIES or call.deadline - time.monotonic() <= BUSY_PAUSE:
+                break
+            time.sleep(BUSY_PAUSE)
+        raise meanings.of_refusal(call.plugin, self.hello.search, reason, number)
+
+    def exists(self, path: str) -> bool:
+        """As `ports.Executor.exists`."""
+        frame, _ = self._channel.request(frames.EXISTS, frames.path_content(path), PROMPT)
+        return frames.read_pair(self._expect(frame, frames.PRESENT).payload)[0] == 0
+
+    def open_netlink(self, netns: str = "") -> socket.socket:
+        """A route netlink socket in a network namespace of the host: a call has its own CNI_NETNS only ("" means it),
+        the agent any. It pins the namespace: close it before the first DEL.
+
+        Raises errors.SameNamespace (the host's own), errors.IoFailure."""
+        frame, descriptor = self._channel.request(frames.OPEN_NETLINK, frames.path_content(netns), PROMPT)
+        if self._expect(frame, frames.NETLINK, frames.FAILED).type == frames.NETLINK:
+            return socket.socket(fileno=descriptor)
+        raise meanings.of_namespace(netns or self.hello.environ.get("CNI_NETNS", ""), *frames.read_pair(frame.payload))
+
+    def cancel(self) -> None:
+        """End every plugin that runs for this connection: their `run` raises errors.TryAgainLater."""
+        for request in self._channel.outstanding():  # a KILL of what is no plugin is ignored
+            self._channel.send(frames.encode(frames.KILL, request), PROMPT)
+
+    def answer(self, stdout: bytes, status: int) -> bool:
+        """Let the shim print `stdout` and exit with `status`, and close. False when it could not be told any more."""
+        try:
+            self._channel.send(frames.answer(frames.Answer(status, stdout)), PROMPT)
+        except errors.CniError:
+            return False
+        finally:
+            self.close()
+        return True
+
+    def close(self) -> None:
+        """Let go of the shim. Plugins that run finish within their deadlines."""
+        self._channel.close()
+
+    def wait_end(self, deadline: float) -> bool:
+        """Wait until the shim has gone: after its front died it stays until everything it started has ended. False at
+        `deadline` (monotonic seconds)."""
+        return self._channel.wait_end(deadline)
+
+    def _expect(self, frame: Frame, *types: int) -> Frame:
+        if frame.type not in types:
+            raise self._channel.fail(
+                frames.BrokenProtocol(f"executor protocol: a reply of type {frame.type} to another kind of order")
+            )
+        return frame
+
+
+def _order(call: PluginCall) -> bytes:
+    """What an EXEC of `call` holds beside its deadline. Raises errors.CniError for what no shim would take."""
+    if "\0" in call.plugin or len(call.plugin.encode("utf-8", "surrogatepass")) > frames.MAX_NAME:
+        raise meanings.of_refusal(environment.shown(call.plugin), "", frames.REFUSED, 0)
+    if "\0" in "".join(call.environ.values()):
+        raise errors.PluginUnusable(f'plugin "{call.plugin}" could not be started: a variable holds a NUL')
+    return frames.exec_content(call.plugin, call.environ, call.stdin)

@@ -1,0 +1,1 @@
+"""A fake for every port, for tests of this project and of plugins built on it."""

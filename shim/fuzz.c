@@ -11,7 +11,7 @@ static void fuzz_frames(const uint8_t *data, size_t size) {
     while (frame_next(&in, &f) > 0) {
         static struct order order;
         struct reader r = {in.data + HEADER, in.data + HEADER + f.length, false};
-        if (f.type == EXEC && decode_exec(&order, r))
+        if ((f.type == EXEC || f.type >= THEN) && decode_exec(&order, r))
             for (size_t i = 0; i < order.count; i++)
                 put_text(&out, order.variables[i].data, order.variables[i].len);
         struct text t = get_text(&r, MAX_PATH);

@@ -1,7 +1,6 @@
-/* multus-shim: what the container runtime executes. It lends multus-daemon its hands on the host.
- * Two processes. The *front* is the runtime's child and alone holds its stdin, stdout and stderr. The *worker* is a
- * child subreaper: it holds the socket, runs the delegates, and ends them when the front dies, because a runtime kills
- * only the pid it started. One thread each; the worker's poll waits on no single pipe. README.md says more. */
+/* multus-shim: what the container runtime executes; README.md. The *front* is the runtime's child and alone holds its
+ * stdin, stdout and stderr. The *worker* is a child subreaper: it holds the socket, runs the delegates, and ends them
+ * when the front dies, because a runtime kills only the pid it started. The worker's poll waits on no single pipe. */
 #define _GNU_SOURCE
 #include "wire.h"
 
@@ -25,7 +24,7 @@
 
 #ifndef PROTOCOL_MAX /* the tests of the negotiation build others */
 #define PROTOCOL_MIN 1
-#define PROTOCOL_MAX 1
+#define PROTOCOL_MAX 2
 #endif
 #define LATEST "1.1.0"
 #define SUPPORTED "\"0.1.0\", \"0.2.0\", \"0.3.0\", \"0.3.1\", \"0.4.0\", \"1.0.0\", \"1.1.0\""
@@ -33,7 +32,7 @@
 
 enum { MAX_DELEGATES = 64, HIGH_WATER = 8 << 20, TICK_MS = 20 };
 enum outcome { RAN, SIGNALLED, TIMED_OUT, KILLED, OVERFLOWED };
-enum reason { NOT_FOUND = 1, UNUSABLE, ITSELF, REFUSED, BUSY, LOCKED, HOST_NETNS };
+enum reason { NOT_FOUND = 1, UNUSABLE, ITSELF, REFUSED, BUSY, LOCKED, HOST_NETNS, SKIPPED };
 enum ending { ANSWERED, LOST, NO_DAEMON, FRONT_GONE };
 struct delegate {
     uint32_t id;
@@ -41,7 +40,7 @@ struct delegate {
     int in, out, err, lock, status;
     char mark[sizeof MARKER + 12]; /* the variable that nothing but it and its descendants have */
     struct buf input, output, errors;
-    int64_t deadline, kill_at, reaped_at; /* of now_ms(); 0: not yet */
+    int64_t deadline, kill_at, reaped_at, worked_us; /* of now_ms(), 0: not yet; how long it worked, once reaped */
     enum outcome outcome;
 };
 static struct worker {
@@ -52,24 +51,24 @@ static struct worker {
     struct stat self;
     struct buf input, in, out, answer;
     int front, signals, sock, passed; /* passed: a descriptor on its way to the daemon, for the order passed_id */
-    uint32_t passed_id, code;
+    uint32_t passed_id, code, version; /* version: of the protocol, once welcomed */
     bool welcomed, answered, leaving, orphaned; /* orphaned: Multus was uninstalled, these are its last orders */
-    int64_t started, wait_ms, patience_ms; /* for a daemon to be there; for it to begin with the call */
-    int64_t until, next_try, budget_end;   /* of now_ms() */
+    bool serial, failed;                        /* the newest order is in a series; the last that ended has failed */
+    int64_t started, wait_ms, patience_ms;      /* for a daemon to be there; for it to begin with the call */
+    int64_t until, next_try, budget_end, begun; /* of now_ms(); begun: the newest EXEC, and the series behind it */
     struct delegate *delegates[MAX_DELEGATES];
     size_t running;
     char why[256];
 } w = {.front = -1, .signals = -1, .sock = -1, .passed = -1, .netns = ""};
 extern char **environ;
 
-static int64_t now_ms(void) {
+static int64_t now_us(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
-
+static int64_t now_ms(void) { return now_us() / 1000; }
 static bool begins(const char *text, const char *prefix) { return strncmp(text, prefix, strlen(prefix)) == 0; }
-
 static void shut(int *fd) { *fd = *fd < 0 ? -1 : (close(*fd), -1); }
 
 /* The first regular file of that name in the directories of `search`; 0 or the reason against it. */
@@ -131,8 +130,7 @@ static int spawn(struct delegate *d, const char *path, char **envp) {
     sigfillset(&signals), posix_spawnattr_setsigdefault(&attributes, &signals);
     for (int i = 0; i < 3 && error == 0; i++) {
         if ((error = pipe2(both, O_CLOEXEC) < 0 ? errno : 0) != 0) break;
-        *ours[i] = both[i == 0];
-        theirs[i] = both[i != 0];
+        *ours[i] = both[i == 0], theirs[i] = both[i != 0];
         fcntl(*ours[i], F_SETFL, O_NONBLOCK);
         posix_spawn_file_actions_adddup2(&actions, theirs[i], i);
     }
@@ -144,8 +142,7 @@ static int spawn(struct delegate *d, const char *path, char **envp) {
 }
 
 static void delegate_free(struct delegate *d) {
-    /* A daemon that a plugin left behind is no straggler: the lock that it inherited is opened. After a violent end
-     * whoever can't be ended goes on holding it. */
+    /* A daemon that a plugin left behind is no straggler; after a violent end whoever can't be ended is one. */
     if (d->lock >= 0 && d->reaped_at && d->outcome == RAN) flock(d->lock, LOCK_UN);
     for (int i = 0; i < 4; i++) shut((int *[]){&d->in, &d->out, &d->err, &d->lock}[i]);
     free(d->input.data), free(d->output.data), free(d->errors.data), free(d);
@@ -156,7 +153,7 @@ static struct delegate *delegate_start(const struct order *order, uint32_t id, e
     char path[2 * MAX_PATH];
     struct delegate *d = calloc(1, sizeof *d);
     if (!d) abort();
-    *d = (struct delegate){id, .in = -1, .out = -1, .err = -1, .lock = -1, .deadline = now_ms() + order->deadline_ms};
+    *d = (struct delegate){id, .in = -1, .out = -1, .err = -1, .lock = -1, .deadline = w.begun + order->deadline_ms};
     snprintf(d->mark, sizeof d->mark, MARKER "=%u", ++started);
     char **envp = variables(order, d->mark);
     add(&d->input, order->input.data, order->input.len);
@@ -169,6 +166,7 @@ static struct delegate *delegate_start(const struct order *order, uint32_t id, e
     else if (*reason == 0 && (*error = spawn(d, path, envp)) != 0)
         *reason = UNUSABLE;
     free(envp);
+    d->worked_us = -now_us();
     if (*reason == 0) return d;
     delegate_free(d);
     return NULL;
@@ -205,8 +203,7 @@ static void stop(struct delegate *d, enum outcome why) { /* SIGTERM, a second la
     if (d->reaped_at || d->outcome != RAN) return;
     d->outcome = why;
     d->kill_at = now_ms() + 1000;
-    kill(-d->pid, SIGTERM);
-    kill(-d->pid, SIGCONT); /* a stopped one could not act on it */
+    kill(-d->pid, SIGTERM), kill(-d->pid, SIGCONT); /* a stopped one could not act on it */
 }
 
 static ssize_t read_proc(int pid, const char *name, char *text, size_t size) {
@@ -256,6 +253,7 @@ static bool reap(void) { /* false: there is no child left */
             if (dead.si_code != CLD_EXITED && d->outcome == RAN) d->outcome = SIGNALLED;
             if (d->outcome != RAN) kill(-d->pid, SIGKILL); /* its children would work on; the pid is still theirs */
             d->reaped_at = now_ms();
+            d->worked_us += now_us();
             d->status = dead.si_status;
         }
     }
@@ -290,8 +288,7 @@ static void disconnect(const char *why, bool final) { /* final: no second attemp
 static void say_hello(void) {
     size_t count = 0, begun = frame_begin(&w.out, HELLO, 0);
     add(&w.out, "MLTX", 4);
-    put(&w.out, PROTOCOL_MIN, 2);
-    put(&w.out, PROTOCOL_MAX, 2);
+    put(&w.out, PROTOCOL_MIN, 2), put(&w.out, PROTOCOL_MAX, 2);
     put(&w.out, w.is_call ? 1 : 2, 4);
     put(&w.out, (uint64_t)w.started, 8);
     put_text(&w.out, MULTUS_VERSION, strlen(MULTUS_VERSION));
@@ -349,8 +346,10 @@ static bool pass_descriptor(void) { /* a frame this small goes as a whole or not
     return done;
 }
 
+/* What a series has to tell is told at its end, unless it is much: for each reply there is a thread to wake. */
+static bool may_send(void) { return w.out.len > (w.serial && w.running ? MAX_STDERR : 0); }
 static void flush(void) {
-    while (w.sock >= 0 && w.out.len > 0) {
+    while (w.sock >= 0 && may_send()) {
         ssize_t n = send(w.sock, w.out.data, w.out.len, MSG_NOSIGNAL);
         if (n < 0 && errno == EAGAIN) return;
         /* When nobody reads any more there may still be an answer to read; behind it the end will show. */
@@ -394,11 +393,11 @@ static void report(uint16_t type, uint32_t id, uint32_t first, uint32_t second, 
         return;
     }
     size_t begun = frame_begin(&w.out, type, id);
-    put(&w.out, first, 4);
-    put(&w.out, second, 4);
+    put(&w.out, first, 4), put(&w.out, second, 4);
     if (d) {
         put_text(&w.out, d->output.data, d->output.len);
         put_text(&w.out, d->errors.data, d->errors.len);
+        if (w.version > 1) put(&w.out, (uint64_t)d->worked_us, 4);
     }
     frame_end(&w.out, begun);
 }
@@ -409,14 +408,19 @@ static struct delegate *by_id(uint32_t id) {
     return NULL;
 }
 
-static bool on_exec(uint32_t id, struct reader r) {
+static bool on_exec(const struct frame *f, struct reader r) {
     struct order order;
     enum reason reason = BUSY;
     int error = EAGAIN;
-    if (by_id(id) || !decode_exec(&order, r)) return false;
-    struct delegate *d = w.running < MAX_DELEGATES ? delegate_start(&order, id, &reason, &error) : NULL;
-    if (d) w.delegates[w.running++] = d;
-    if (!d) report(FAILED, id, reason, (uint32_t)error, NULL);
+    if (by_id(f->id) || !decode_exec(&order, r)) return false;
+    if (!(w.serial = f->type != EXEC)) w.begun = now_ms();
+    if (w.serial && ((f->type == THEN && w.failed) || now_ms() >= w.begun + order.deadline_ms)) reason = SKIPPED;
+    bool may = reason != SKIPPED && w.running < MAX_DELEGATES;
+    struct delegate *d = may ? delegate_start(&order, f->id, &reason, &error) : NULL;
+    if ((w.failed = !d))
+        report(FAILED, f->id, reason, (uint32_t)error, NULL);
+    else
+        w.delegates[w.running++] = d;
     return true;
 }
 
@@ -461,7 +465,7 @@ static bool on_welcome(struct reader r) {
     uint64_t version = get(&r, 2), reserved = get(&r, 2), budget = get(&r, 4); /* a later version may append to it */
     if (r.bad || reserved || w.welcomed || version < PROTOCOL_MIN || version > PROTOCOL_MAX) return false;
     w.budget_end = budget ? now_ms() + (int64_t)budget + 5000 : 0;
-    return w.welcomed = true;
+    return w.version = (uint32_t)version, w.welcomed = true;
 }
 
 static bool on_answer(struct reader r) { /* instead of WELCOME it is a refusal */
@@ -475,19 +479,24 @@ static bool dispatch(const struct frame *f) {
     struct reader r = {w.in.data + HEADER, w.in.data + HEADER + f->length, false};
     if (f->type == WELCOME) return on_welcome(r);
     if (f->type == ANSWER) return on_answer(r);
-    if (f->type == EXEC && w.welcomed) return on_exec(f->id, r);
+    if (w.welcomed && (f->type == EXEC || (f->type >= THEN && w.version > 1))) return on_exec(f, r);
     if (f->type == KILL && by_id(f->id)) stop(by_id(f->id), KILLED); /* else it ended meanwhile */
-    return w.welcomed && (f->type == KILL || on_path(f, r));
+    return w.welcomed && f->type < THEN && (f->type == KILL || on_path(f, r));
 }
 
 static bool may_take(void) { /* no order is taken before the daemon has read what it was sent */
     return w.sock >= 0 && !w.answered && w.passed < 0 && w.out.len < HIGH_WATER && !(w.orphaned && w.running);
 }
 
+static int next_order(struct frame *f) { /* as frame_next(); 0 also while it must wait */
+    int whole = may_take() ? frame_next(&w.in, f) : 0;
+    return whole > 0 && f->type >= THEN && w.running ? 0 : whole;
+}
+
 static void take_orders(void) {
     struct frame f;
-    int whole = 0;
-    while (may_take() && (whole = frame_next(&w.in, &f)) > 0)
+    int whole;
+    while ((whole = next_order(&f)) > 0)
         dispatch(&f) ? drop(&w.in, HEADER + (size_t)f.length)
                      : disconnect("multus-daemon broke the executor protocol: an order that can't be understood", true);
     if (whole < 0) disconnect("multus-daemon broke the executor protocol: a frame of unknown type or length", true);
@@ -501,6 +510,7 @@ static void settle(int64_t now) {
         if (d->kill_at && now >= d->kill_at && !d->reaped_at) kill(-d->pid, SIGKILL);
         if (settled(d, now)) {
             if (w.sock >= 0) report(EXITED, d->id, d->outcome, (uint32_t)d->status, d);
+            w.failed = d->outcome != RAN || d->status != 0;
             delegate_free(d);
             w.delegates[i--] = w.delegates[--w.running];
         }
@@ -512,8 +522,8 @@ static void wait_for_events(void) {
     uint8_t chunk[65536];
     struct pollfd fds[3 + 3 * MAX_DELEGATES] = {{.fd = w.front}, {.fd = w.signals, .events = POLLIN}, {.fd = w.sock}};
     nfds_t count = 3;
-    bool held = may_take() && frame_next(&w.in, &f) != 0; /* orders that came behind a descriptor */
-    fds[2].events = (short)((may_take() ? POLLIN : 0) | (w.out.len || w.passed >= 0 ? POLLOUT : 0));
+    bool held = next_order(&f) != 0; /* orders that came behind a descriptor */
+    fds[2].events = (short)((may_take() ? POLLIN : 0) | (may_send() || w.passed >= 0 ? POLLOUT : 0));
     for (size_t i = 0; i < w.running; i++) {
         fds[count++] = (struct pollfd){.fd = w.delegates[i]->in, .events = POLLOUT};
         fds[count++] = (struct pollfd){.fd = w.delegates[i]->out, .events = POLLIN};
@@ -548,7 +558,7 @@ static enum ending serve(void) { /* one call, or one connection of the agent, to
 }
 
 static enum ending run_worker(void) {
-    w.welcomed = w.answered = false;
+    w.welcomed = w.answered = w.serial = false;
     w.next_try = w.answer.len = w.code = 0;
     w.until = w.started + w.wait_ms;
     enum ending ending = serve();
@@ -591,8 +601,7 @@ static uint32_t without_daemon(enum ending ending) {
     }
     if (ending == LOST || ending == FRONT_GONE) /* or the worker alone was told to end */
         return fail(11, "%s; try again", ending == LOST ? w.why : "ended by a signal");
-    if (strcmp(w.verb, "DEL") != 0)
-        return fail(11, "%s; waited %d s", w.why, (int)((now_ms() - w.started) / 1000));
+    if (strcmp(w.verb, "DEL") != 0) return fail(11, "%s; waited %d s", w.why, (int)((now_ms() - w.started) / 1000));
     snprintf(path, sizeof path, "%s/%s", w.conf.cni_dir, getenv("CNI_CONTAINERID"));
     /* Only a plain "there is none" lets DEL succeed: a disk that fails is no such answer. */
     if (lstat(path, &found) < 0 && (errno == ENOENT || errno == ENOTDIR)) return 0;
@@ -607,15 +616,13 @@ static void leave(void) {
 }
 
 static void write_all(int fd, const void *data, size_t length) {
-    ssize_t n = 1;
-    for (const char *at = data; length > 0 && (n = write(fd, at, length)) > 0; at += n)
+    for (ssize_t n; length > 0 && (n = write(fd, data, length)) > 0; data = (const char *)data + n)
         length -= (size_t)n; /* an error: whoever asked is gone */
 }
 
 static void read_all(int fd, struct buf *into, size_t max) { /* to its end, or to more than `max` */
     uint8_t chunk[65536];
-    for (ssize_t n = 1; into->len <= max && (n = read(fd, chunk, sizeof chunk)) > 0;)
-        add(into, chunk, (size_t)n);
+    for (ssize_t n = 1; into->len <= max && (n = read(fd, chunk, sizeof chunk)) > 0;) add(into, chunk, (size_t)n);
 }
 
 static _Noreturn void work(void) {
@@ -652,8 +659,7 @@ static uint32_t call(const char *verb) {
     while (known < 6 && strcmp(verbs[known], verb) != 0) known++;
     for (char **v = environ; *v; v++)
         if (begins(*v, "CNI_")) count++, bytes += strlen(*v);
-    if (getenv(MARKER))
-        return fail(7, "Multus was called by Multus: a delegate of its configuration is Multus itself");
+    if (getenv(MARKER)) return fail(7, "Multus was called by Multus: a delegate of its configuration is Multus itself");
     if (known == 6) return fail(4, "unknown CNI_COMMAND: %.64s", verb);
     if (known < 3 && (!id || !*id)) return fail(4, "required env variables [CNI_CONTAINERID] missing");
     if (known < 3 && !is_container_id(id, strlen(id))) return fail(4, "invalid characters in containerID");
@@ -668,16 +674,14 @@ static uint32_t call(const char *verb) {
         return 0;
     }
     if (code) return fail(code, "%s", problem);
-    w.is_call = true;
-    w.verb = verb;
+    w.is_call = true, w.verb = verb;
     w.netns = getenv("CNI_NETNS") ? getenv("CNI_NETNS") : "";
     w.wait_ms = known == 4 ? 0 : known == 2 ? w.conf.delete_wait_ms : w.conf.wait_ms;
     w.patience_ms = known == 4 ? 2000 : w.wait_ms > 100000 ? w.wait_ms : 100000;
     return front();
 }
 
-/* In a container with hostPID pid 1 is the host's: delegates run in its mount and network namespaces, so this process
- * goes there for good. On the host itself, and where pid 1 is the container's own, there is nothing to join. */
+/* In a container with hostPID pid 1 is the host's, and delegates run in its namespaces. Elsewhere they are ours too. */
 static bool join_host(void) {
     int net = open("/proc/1/ns/net", O_RDONLY | O_CLOEXEC), mnt = open("/proc/1/ns/mnt", O_RDONLY | O_CLOEXEC);
     bool good = net >= 0 && mnt >= 0 && (is_file(net, "/proc/self/ns/net") || setns(net, CLONE_NEWNET) == 0) &&

@@ -16,9 +16,9 @@
 enum { MAX_DATA = 4 << 20, MAX_STDERR = 64 << 10 }; /* stdin, stdout, an answer; what is kept of a delegate's stderr */
 enum { MAX_VARIABLES = 256, MAX_VARIABLE_BYTES = 256 << 10 }; /* CNI_*, and the bytes of them all */
 enum { MAX_NAME = 255, MAX_PATH = 4095, MAX_DEADLINE_MS = 3600 * 1000, MAX_SOCKET_DIR = 108 - sizeof SOCKET_NAME };
-enum { HEADER = 12, MAX_FRAME = MAX_DATA + MAX_VARIABLE_BYTES + (8 << 10) };
+enum { HEADER = 12, MAX_FRAME = MAX_DATA + MAX_VARIABLE_BYTES + (8 << 10), PATH = 4 + MAX_PATH }; /* payloads */
 enum { HELLO = 1, EXITED, FAILED, NETLINK, PRESENT, ABANDONED }; /* of ours; and of the daemon */
-enum { WELCOME = 65, EXEC, KILL, OPEN_NETLINK, EXISTS, ANSWER, FORGET };
+enum { WELCOME = 65, EXEC, KILL, OPEN_NETLINK, EXISTS, ANSWER, FORGET, THEN, NEXT };
 struct buf { /* bytes that grow */
     uint8_t *data;
     size_t len, cap;
@@ -35,7 +35,7 @@ struct frame {
     uint32_t length, id;
     uint16_t type;
 };
-struct order { /* EXEC */
+struct order { /* EXEC, THEN, NEXT */
     uint32_t deadline_ms, count;
     struct text name, variables[MAX_VARIABLES], input; /* all but the input are terminated too */
 };
@@ -52,13 +52,11 @@ static void add(struct buf *b, const void *data, size_t length) {
     if (length) memcpy(b->data + b->len, data, length);
     b->len += length;
 }
-
 static void drop(struct buf *b, size_t count) { b->len -= count, memmove(b->data, b->data + count, b->len); }
 
 static void put(struct buf *b, uint64_t value, int bytes) {
     for (int shift = 8 * (bytes - 1); shift >= 0; shift -= 8) add(b, &(uint8_t){(uint8_t)(value >> shift)}, 1);
 }
-
 static void put_text(struct buf *b, const void *data, size_t length) { put(b, length, 4), add(b, data, length); }
 
 static size_t frame_begin(struct buf *b, uint16_t type, uint32_t id) {
@@ -91,14 +89,14 @@ static struct text get_text(struct reader *r, size_t max) {
 
 /* The frame at the front: 1 when it is there as a whole, 0 when more bytes are needed, -1 when it is malformed. */
 static int frame_next(const struct buf *b, struct frame *f) {
-    static const uint32_t most[] = {64, MAX_FRAME, 0, 4 + MAX_PATH, 4 + MAX_PATH, 8 + MAX_DATA, 4 + MAX_PATH};
+    static const uint32_t most[] = {64, MAX_FRAME, 0, PATH, PATH, 8 + MAX_DATA, PATH, MAX_FRAME, MAX_FRAME};
     struct reader r = {b->data, b->data + b->len, false};
     if (b->len < HEADER) return 0;
     f->length = (uint32_t)get(&r, 4);
     f->type = (uint16_t)get(&r, 2);
     bool reserved = get(&r, 2) != 0;
     f->id = (uint32_t)get(&r, 4);
-    if (reserved || f->type < WELCOME || f->type > FORGET || f->length > most[f->type - WELCOME]) return -1;
+    if (reserved || f->type < WELCOME || f->type > NEXT || f->length > most[f->type - WELCOME]) return -1;
     return b->len - HEADER >= f->length;
 }
 
@@ -158,12 +156,10 @@ static int peek(struct cursor *c) { /* the next byte that is not white space, -1
     while (c->at < c->end && (*c->at == ' ' || *c->at == '\t' || *c->at == '\n' || *c->at == '\r')) c->at++;
     return c->at < c->end ? (unsigned char)*c->at : -1;
 }
-
 static bool take(struct cursor *c, int wanted) { return peek(c) == wanted && c->at++; }
 
-static void emit(struct sink *s, unsigned byte) {
-    if (s->len < s->size) s->out[s->len] = (char)byte;
-    s->len++;
+static void emit(struct sink *s, unsigned byte) { /* beyond the end it is only counted */
+    if (s->len++ < s->size) s->out[s->len - 1] = (char)byte;
 }
 
 static bool escape(struct cursor *c, struct sink *s) { /* what follows a backslash */

@@ -10,12 +10,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from multus.cni.arguments import Pairs, PodArgs
     from multus.cni.config import NetworkConfig
-    from multus.cni.invoke import PluginCall, PluginExit
+    from multus.cni.invoke import Ended, PluginCall, PluginExit
     from multus.cni.rawjson import Json
     from multus.cni.results import Result
     from multus.networks.claims import PodClaims
@@ -35,7 +35,13 @@ class Executor(Protocol):
         ...
 
     def run(self, call: PluginCall) -> PluginExit:
-        """Run one plugin to its end. Raises errors.PluginNotFound, errors.PluginUnusable, errors.PluginTimeout."""
+        """Run one plugin to its end; `call.worked` says how long it took, and whether it began at all. Raises
+        errors.PluginNotFound, errors.PluginUnusable, errors.PluginTimeout."""
+        ...
+
+    def series(self, calls: Sequence[PluginCall], *, go_on: bool) -> Iterable[Ended]:
+        """Run plugins one after another; unless `go_on`, the first that does not succeed is the last. How each of them
+        ended that came to its turn. A plugin may be at work before the end of the one before it has been taken."""
         ...
 
     def exists(self, path: str) -> bool:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.netns
 
-#: In the order of an ADD: the default network, a chain, and one that gets the default route.
+#: In the order of an ADD: the default network, a chain, one that gets the default route, and one more, which the shim
+#: is told of together with that.
 ADD_STEPS = (
     "lock",
     "record",
@@ -36,6 +37,8 @@ ADD_STEPS = (
     "ADD net1 tuning ends",
     "ADD net2 bridge begins",
     "ADD net2 bridge ends",
+    "ADD net3 bridge begins",
+    "ADD net3 bridge ends",
     "route",
     "route gone",
     "route there",
@@ -48,6 +51,8 @@ ADD_STEPS = (
 #: In the order of a DEL.
 DEL_STEPS = (
     "load",
+    "DEL net3 bridge begins",
+    "DEL net3 bridge ends",
     "DEL net2 bridge begins",
     "DEL net2 host-local begins",
     "DEL net2 host-local ends",
@@ -65,8 +70,9 @@ DEL_STEPS = (
     "answer",
 )
 
-#: In the order of an ADD whose fourth network fails.
+#: In the order of an ADD whose last network fails.
 ROLLBACK_STEPS = (
+    "DEL net3 bridge begins",
     "DEL net2 bridge begins",
     "DEL net2 bridge ends",
     "result forgotten",
@@ -92,7 +98,7 @@ def points(steps: tuple[str, ...], always: tuple[str, ...], in_turn: tuple[str, 
 
 
 class Scene(faults.Faults):
-    """A pod with three networks."""
+    """A pod with three networks beside the default one."""
 
     def __init__(self, runtime: Runtime) -> None:
         super().__init__(
@@ -102,8 +108,10 @@ class Scene(faults.Faults):
         chain = [self._bridge(11), {"type": "tuning", "sysctl": {"net.ipv4.conf.all.arp_filter": "1"}}]
         runtime.network("chain", {"cniVersion": "1.0.0", "plugins": chain})
         runtime.network("way", self._bridge(12, isGateway=True))
+        runtime.network("more", self._bridge(13))
         runtime.network("bad", {"cniVersion": "1.0.0", "type": "bad"})
         self.networks: list[dict[str, Any]] = [{"name": "chain"}, {"name": "way", "default-route": ["10.12.0.1"]}]
+        self.networks.append({"name": "more"})
         runtime.pod("pod", self.networks)
         self.conf = runtime.conf(delegates=[{**self.default, "cniVersion": "1.0.0", "name": "cluster"}])
         self.pod = runtime.sandbox()

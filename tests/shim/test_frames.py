@@ -44,10 +44,16 @@ def test_exec_comes_back(request: int, deadline: int, environ: dict[str, str], s
     assert found[1:] == order[1:]
 
 
-@given(st.integers(0, 4), st.integers(0, 255), st.binary(max_size=500), st.binary(max_size=500))
-def test_exited_comes_back(outcome: int, status: int, stdout: bytes, stderr: bytes) -> None:
-    """Written and read."""
-    ended = frames.Exited(outcome, status, stdout, stderr)
+@given(
+    st.integers(0, 4),
+    st.integers(0, 255),
+    st.binary(max_size=500),
+    st.binary(max_size=500),
+    st.sampled_from([None, 0.0, 0.5, 3600.0]),
+)
+def test_exited_comes_back(outcome: int, status: int, stdout: bytes, stderr: bytes, worked: float | None) -> None:
+    """Written and read, as version 1 and 2 have it."""
+    ended = frames.Exited(outcome, status, stdout, stderr, worked)
     assert frames.read_exited(payload(frames.exited(7, ended), frames.of_shim()).payload) == ended
 
 
@@ -138,7 +144,7 @@ def test_the_highest_common_version_is_agreed(offered: tuple[int, int], spoken: 
     assert frames.negotiate(offered, spoken) == agreed
 
 
-@pytest.mark.parametrize("offered", [(2, 3), (0, 0), (3, 1)])
+@pytest.mark.parametrize("offered", [(3, 4), (0, 0), (3, 1)])
 def test_no_common_version_is_an_error_that_names_both(offered: tuple[int, int]) -> None:
     """What to do is in the message."""
     with pytest.raises(frames.BrokenProtocol, match=f"{offered[0]} to {offered[1]}"):

@@ -62,6 +62,7 @@ HOSTILE = {
     "EXEC with LD_PRELOAD": WELCOME + order(count=1, variables=text(b"LD_PRELOAD=/tmp/evil.so")),
     "EXEC with bytes too many": WELCOME + order(rest=text(b"") + b"x"),
     "EXEC with an id in use": WELCOME + order(name=b"slow", deadline=60000) * 2,
+    "THEN in version 1": WELCOME + struct.pack(">IHHI", len(order()) - 12, frames.THEN, 0, 1) + order()[12:],
     "EXISTS with a NUL": WELCOME + struct.pack(">IHHI", 7, frames.EXISTS, 0, 1) + text(b"a\0b"),
     "EXISTS with bytes too many": WELCOME + struct.pack(">IHHI", 6, frames.EXISTS, 0, 1) + text(b"a") + b"x",
 }

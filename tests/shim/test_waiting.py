@@ -220,9 +220,9 @@ def test_an_answer_behind_a_failed_write_is_still_printed(host: Host) -> None:
 
 def test_versions_are_negotiated(host: Host) -> None:
     """The highest that both speak."""
-    with harness.Daemon(host.sockets, welcome_and_answer, versions=(1, 2)) as daemon:
+    with harness.Daemon(host.sockets, welcome_and_answer, versions=(2, 3)) as daemon:
         assert host.call() == (0, "done")
-    assert daemon.connections[0].version == 1
+    assert daemon.connections[0].version == 2
 
 
 def test_without_a_common_version_both_are_named(host: Host) -> None:
@@ -230,17 +230,17 @@ def test_without_a_common_version_both_are_named(host: Host) -> None:
     with harness.Daemon(host.sockets, welcome_and_answer, versions=(7, 8)) as daemon:
         error = host.error()
     assert error["code"] == 11
-    assert "versions 1 to 1" in error["msg"]
+    assert "versions 1 to 2" in error["msg"]
     assert "7 to 8" in error["msg"]
     assert len(daemon.refused) == 1
 
 
-@pytest.mark.parametrize(("spoken", "agreed"), [((1,), 1), ((1, 2), 2), ((2, 3), 2)])
+@pytest.mark.parametrize(("spoken", "agreed"), [((1, 2), 2), ((2, 3), 3), ((3, 4), 3)])
 def test_a_newer_shim_speaks_with_older_and_newer_daemons(
     host: Host, built: Callable[..., Path], spoken: tuple[int, ...], agreed: int
 ) -> None:
     """Version N against N-1, N and N+1: the installer replaces the shim before the daemon."""
-    host.shim = built("--define", "PROTOCOL_MIN=1", "--define", "PROTOCOL_MAX=2")
+    host.shim = built("--define", "PROTOCOL_MIN=2", "--define", "PROTOCOL_MAX=3")
     with harness.Daemon(host.sockets, welcome_and_answer, versions=spoken) as daemon:
         assert host.call() == (0, "done")
     assert daemon.connections[0].version == agreed

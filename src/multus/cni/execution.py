@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from multus.cni.arguments import Pairs
     from multus.cni.config import NetworkConfig
-    from multus.cni.invoke import Executor, PluginCall
+    from multus.cni.invoke import Ended, Executor, PluginCall
     from multus.cni.rawjson import Json
     from multus.cni.results import Result
 
@@ -47,8 +47,6 @@ def added(network: NetworkConfig, target: Target, first: PluginCall, executor: E
     """ADD every plugin in order, beginning with the call `first`; what the last one printed, unread. Raises
     errors.CniError."""
     printed = _printed(first, executor)
-    if len(network.plugins) == 1:
-        return printed
     for number, plugin in enumerate(network.plugins[1:]):
         before = _prev(network, _read(network, network.plugins[number], printed))
         printed = _printed(_call(network, plugin, "ADD", target, first.deadline, before), executor)
@@ -61,7 +59,12 @@ def result_of(network: NetworkConfig, printed: bytes) -> Result:
 
 
 def _printed(call: PluginCall, executor: Executor) -> bytes:
-    out = _output(call, executor)
+    return printed_by(call, _ended(call, executor))
+
+
+def printed_by(call: PluginCall, ended: Ended) -> bytes:
+    """What the plugin of an ADD printed that has `ended`, unread. Raises errors.CniError."""
+    out = output_of(call, ended)
     if not out or out.isspace():
         raise errors.PluginFailed(f'plugin type="{call.plugin}" failed (add): it printed no result')
     return out
@@ -91,7 +94,7 @@ def deleted(calls: Sequence[PluginCall], executor: Executor) -> None:
     missing: errors.PluginNotFound | None = None
     for call in calls:
         try:
-            _output(call, executor)
+            output_of(call, _ended(call, executor))
         except errors.PluginNotFound as error:
             missing = missing or error
     if missing is not None:
@@ -185,7 +188,8 @@ def _run(
     prev: Json | None,
     extra: Mapping[str, Any] | None = None,
 ) -> bytes:
-    return _output(_call(network, plugin, verb, target, deadline, prev, extra), executor)
+    call = _call(network, plugin, verb, target, deadline, prev, extra)
+    return output_of(call, _ended(call, executor))
 
 
 def _call(
@@ -206,10 +210,19 @@ def _call(
     return invoke.PluginCall(kind, _environ(verb, target), stdin, deadline)
 
 
-def _output(call: PluginCall, executor: Executor) -> bytes:
-    """One plugin's stdout. Its error keeps class, code and details."""
+def _ended(call: PluginCall, executor: Executor) -> Ended:
     try:
-        return invoke.output(call, executor.run(call))
+        return executor.run(call)
+    except errors.CniError as error:
+        return error
+
+
+def output_of(call: PluginCall, ended: Ended) -> bytes:
+    """The stdout of a plugin that has `ended`. Raises its error, which keeps class, code and details."""
+    try:
+        if isinstance(ended, errors.CniError):
+            raise ended
+        return invoke.output(call, ended)
     except errors.CniError as error:
         raise error.within(_failed(call.plugin, call.environ["CNI_COMMAND"])) from error
 

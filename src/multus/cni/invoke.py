@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from multus import errors
 from multus.cni import rawjson
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 #: How many characters of what a plugin printed go into a message where they are no error object.
 QUOTED = 500
@@ -33,6 +33,10 @@ class PluginCall(_PluginCall):
     #: What its executor made of it beforehand (`Executor.prepare`); the executor's own affair.
     prepared: bytes = b""
 
+    #: How long the plugin was at work, in seconds, as told by its executor; None while it can't have begun, 0.0 where
+    #: nobody saw its end.
+    worked: float | None = None
+
 
 class PluginExit(NamedTuple):
     """How it ended: exit status (negative: that signal), all of stdout, the last 64 KiB of stderr."""
@@ -40,6 +44,10 @@ class PluginExit(NamedTuple):
     status: int
     stdout: bytes
     stderr: bytes
+
+
+#: How a plugin ended: its exit, or the error that kept it from running or ended it.
+Ended: TypeAlias = "PluginExit | errors.CniError"
 
 
 class Executor(Protocol):
@@ -52,6 +60,29 @@ class Executor(Protocol):
     def run(self, call: PluginCall) -> PluginExit:
         """Raises errors.PluginNotFound, errors.PluginUnusable, errors.PluginTimeout."""
         ...
+
+    def series(self, calls: Sequence[PluginCall], *, go_on: bool) -> Iterable[Ended]:
+        """As `ports.Executor.series`."""
+        ...
+
+
+def in_turn(executor: Executor, calls: Iterable[PluginCall], *, go_on: bool) -> Iterator[Ended]:
+    """`Executor.series` by `Executor.run`: each plugin is begun when the end of the one before has been taken."""
+    for call in calls:
+        ended: Ended
+        try:
+            ended = executor.run(call)
+            failed = ended.status != 0
+        except errors.CniError as error:
+            ended, failed = error, True
+        yield ended
+        if failed and not go_on:
+            return
+
+
+def all_failed(calls: Sequence[PluginCall], error: errors.CniError, *, go_on: bool) -> list[Ended]:
+    """How a series ends whose hands are gone, or never came."""
+    return [error] * (len(calls) if go_on else 1)
 
 
 def output(call: PluginCall, ended: PluginExit) -> bytes:

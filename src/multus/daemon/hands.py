@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Protocol
 from multus.host import routesocket
 
 if TYPE_CHECKING:
-    from multus.cni.invoke import PluginCall, PluginExit
+    from collections.abc import Iterable, Sequence
+
+    from multus.cni.invoke import Ended, PluginCall, PluginExit
     from multus.execproto.connection import Connection
     from multus.ports import SandboxNet
 
@@ -25,6 +27,10 @@ class Hands(Protocol):
 
     def run(self, call: PluginCall) -> PluginExit:
         """As `ports.Executor.run`; raises errors.TryAgainLater once the hands are gone."""
+        ...
+
+    def series(self, calls: Sequence[PluginCall], *, go_on: bool) -> Iterable[Ended]:
+        """As `ports.Executor.series`."""
         ...
 
     def exists(self, path: str) -> bool:
@@ -55,6 +61,10 @@ class ShimHands:
         """As `Hands.run`."""
         return self._connection.run(call)
 
+    def series(self, calls: Sequence[PluginCall], *, go_on: bool) -> Iterable[Ended]:
+        """As `Hands.series`."""
+        return self._connection.series(calls, go_on=go_on)
+
     def exists(self, path: str) -> bool:
         """As `Hands.exists`."""
         return self._connection.exists(path)
@@ -84,6 +94,10 @@ class LocalHands:
     def run(self, call: PluginCall) -> PluginExit:
         """As `Hands.run`."""
         return self._executor.run(call)
+
+    def series(self, calls: Sequence[PluginCall], *, go_on: bool) -> Iterable[Ended]:
+        """As `Hands.series`."""
+        return self._executor.series(calls, go_on=go_on)
 
     def exists(self, path: str) -> bool:
         """As `Hands.exists`."""

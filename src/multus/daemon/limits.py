@@ -1,7 +1,8 @@
 """How many delegates run at once on the node: a reboot storm must not bury it.
 
 The rest queue. Deletions come first and have slots of their own, so that what is to go is never held up by what comes;
-then default networks, then the others. A slot is held by a running delegate and by nothing else.
+then default networks, then the others. A slot is held by a running delegate and by nothing else; the delegates that run
+one after another for a pod, its default network's first, use the same one.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from multus import errors
+from multus.cni import invoke
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from multus.cni.invoke import PluginCall, PluginExit
+    from multus.cni.invoke import Ended, PluginCall, PluginExit
     from multus.daemon.hands import Hands
 
 #: Verbs that undo, and may use every slot.
@@ -122,25 +124,43 @@ class LimitedHands:
 
     def run(self, call: PluginCall) -> PluginExit:
         """As `ports.Executor.run`."""
-        verb = call.environ.get("CNI_COMMAND", "")
-        undoing = verb in UNDOING
-        rank = 0 if undoing else 1 if call.environ.get("CNI_IFNAME") == self._runtime_ifname else 2
-        queued = time.monotonic()
-        self._limit.acquire(rank, undoing, call.deadline)
-        started = time.monotonic()
-        code = errors.Internal.default_code
+        self._acquire(call)
         try:
             done = self._hands.run(call)
-            code = done.status
         except errors.CniError as error:
-            code = error.code
+            self._observe(call, error)
             raise
         finally:
             self._limit.release()
-            if self._observer is not None:
-                self._observer.waited(started - queued)
-                self._observer.delegate_ran(call.plugin, verb, time.monotonic() - started, code)
+        self._observe(call, done)
         return done
+
+    def series(self, calls: Sequence[PluginCall], *, go_on: bool) -> Sequence[Ended]:
+        """As `ports.Executor.series`. One of them runs at a time: they need one slot, and keep it."""
+        try:
+            self._acquire(calls[0])
+        except errors.CniError as error:
+            return invoke.all_failed(calls, error, go_on=go_on)
+        try:
+            ends = list(self._hands.series(calls, go_on=go_on))
+        finally:
+            self._limit.release()
+        for call, ended in zip(calls, ends, strict=False):
+            self._observe(call, ended)
+        return ends
+
+    def _acquire(self, call: PluginCall) -> None:
+        undoing = call.environ.get("CNI_COMMAND") in UNDOING
+        rank = 0 if undoing else 1 if call.environ.get("CNI_IFNAME") == self._runtime_ifname else 2
+        queued = time.monotonic()
+        self._limit.acquire(rank, undoing, call.deadline)
+        if self._observer is not None:
+            self._observer.waited(time.monotonic() - queued)
+
+    def _observe(self, call: PluginCall, ended: Ended) -> None:
+        if self._observer is not None:
+            code = ended.code if isinstance(ended, errors.CniError) else ended.status
+            self._observer.delegate_ran(call.plugin, call.environ.get("CNI_COMMAND", ""), call.worked or 0.0, code)
 
     def exists(self, path: str) -> bool:
         """As `ports.Executor.exists`."""

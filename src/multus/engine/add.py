@@ -9,6 +9,7 @@ when ADD answers. Default routes are edited once, after the last attachment (NPW
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from multus import errors, log
@@ -117,13 +118,12 @@ def _keep_settled(
 
 
 class _Progress:
-    """How far an ADD came: which attachments were started, and their results."""
+    """How far an ADD came: which attachments were begun, and their results."""
 
     def __init__(self, call: Call, ports: Ports, written: Record) -> None:
         self.call = call
         self.ports = ports
         self.record = written
-        self.started: list[int] = []
         self.ready: list[attach.Ready] = []
         self.printed: dict[int, bytes] = {}
         #: Those whose plugin said no, once and for all.
@@ -133,23 +133,34 @@ class _Progress:
     def carry_out(self, stages: Sequence[Sequence[int]]) -> list[Result]:
         """Attach stage after stage; the members of one stage side by side."""
         self.ready = [attach.prepare(self.call, self.ports, entry, self.deadline) for entry in self.record.entries]
-        for stage in stages:
-            if len(stage) == 1:
-                self._attach(stage[0])
+        for in_turn, some in itertools.groupby(stages, self._may_follow):
+            if in_turn:
+                self._in_turn([stage[0] for stage in some])
             else:
-                self._side_by_side(stage)
+                for stage in some:
+                    self._side_by_side(stage)
         return [self._result(number) for number in range(len(self.ready))]
 
+    def _may_follow(self, stage: Sequence[int]) -> bool:
+        """Whether a stage is but one plugin, which can be ordered together with those before and after it."""
+        return len(stage) == 1 and self.ready[stage[0]].single
+
+    def _in_turn(self, numbers: Sequence[int]) -> None:
+        several = [self.ready[number] for number in numbers]
+        ends = attach.run_in_turn(self.call, self.ports, several)
+        for number, how in zip(numbers, ends, strict=False):
+            try:
+                self.printed[number] = attach.ended(self.call, self.ports, self.ready[number], how)
+            except errors.CniError as error:
+                self._note(number, error)
+                raise
+
     def _attach(self, number: int) -> None:
-        executor = attach.Watched(self.ports.executor)
         try:
-            self.printed[number] = attach.run(self.call, self.ports, self.ready[number], executor)
+            self.printed[number] = attach.run(self.call, self.ports, self.ready[number])
         except errors.CniError as error:
             self._note(number, error)
             raise
-        finally:
-            if executor.ran:
-                self.started.append(number)
 
     def _result(self, number: int) -> Result:
         try:
@@ -163,6 +174,9 @@ class _Progress:
             self.refused.add(number)
 
     def _side_by_side(self, stage: Sequence[int]) -> None:
+        if len(stage) == 1:
+            self._attach(stage[0])
+            return
         from concurrent.futures import ThreadPoolExecutor
 
         with ThreadPoolExecutor(len(stage)) as pool:
@@ -171,9 +185,10 @@ class _Progress:
             future.result()
 
     def roll_back(self) -> None:
-        """Detach in reverse what was started; forget the record, or keep in it what could not be detached."""
-        started = [self._as_it_ended(number) for number in sorted(self.started, reverse=True)]
-        undone = [entry for entry, _ in attach.detach(self.call, self.ports, started, self.call.deadline)]
+        """Detach in reverse what was begun; forget the record, or keep in it what could not be detached."""
+        begun = [number for number, ready in enumerate(self.ready) if ready.begun]
+        ended = [self._as_it_ended(number) for number in reversed(begun)]
+        undone = [entry for entry, _ in attach.detach(self.call, self.ports, ended, self.call.deadline)]
         owed = {entry.key for entry in undone}
         devices.forget(self.call, self.ports, [entry for entry in self.record.entries if entry.key not in owed])
         recording.restore(self.call, self.ports, record.keeping(self.record, undone))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from multus import errors, log
@@ -10,41 +11,17 @@ from multus.engine import devices
 from multus.ports import CachedResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from typing import TypeVar
 
-    from multus.cni.invoke import PluginCall, PluginExit
+    from multus.cni.invoke import Ended, PluginCall
     from multus.cni.results import Result
     from multus.engine.call import Call, Ports
     from multus.networks.record import Entry
-    from multus.ports import Executor, Opening
+    from multus.ports import Opening
 
     T = TypeVar("T")
     R = TypeVar("R")
-
-
-class Watched:
-    """An executor that notices whether any plugin really ran: what never ran needs no undoing."""
-
-    def __init__(self, executor: Executor) -> None:
-        self.executor = executor
-        self.ran = False
-
-    def prepare(self, call: PluginCall) -> None:
-        """As the executor below."""
-        self.executor.prepare(call)
-
-    def run(self, call: PluginCall) -> PluginExit:
-        """As the executor below; only a plugin that could not be started leaves `ran` as it was."""
-        try:
-            done = self.executor.run(call)
-        except (errors.PluginNotFound, errors.PluginUnusable, errors.SelfDelegation):
-            raise
-        except BaseException:  # SIGTERM included: the plugin was at work
-            self.ran = True
-            raise
-        self.ran = True
-        return done
 
 
 class Ready:
@@ -60,11 +37,15 @@ class Ready:
         self.cached = cached
         self.opening = opening
 
+    @property
+    def begun(self) -> bool:
+        """Whether a plugin was at work for it: what never ran needs no undoing."""
+        return self.first.worked is not None
 
-def attach(call: Call, ports: Ports, entry: Entry, executor: Watched, deadline: float) -> Result:
-    """Run the delegate's ADD and cache its result. Raises errors.CniError, the delegate's own code kept."""
-    ready = prepare(call, ports, entry, deadline)
-    return read(call, ready, run(call, ports, ready, executor))
+    @property
+    def single(self) -> bool:
+        """Whether it takes but one plugin, whose call needs no other's result."""
+        return len(self.entry.config.plugins) == 1
 
 
 def prepare(call: Call, ports: Ports, entry: Entry, deadline: float) -> Ready:
@@ -79,17 +60,39 @@ def prepare(call: Call, ports: Ports, entry: Entry, deadline: float) -> Ready:
     return Ready(entry, aim, first, without_result, ports.results.opening(without_result))
 
 
-def run(call: Call, ports: Ports, ready: Ready, executor: Watched) -> bytes:
+def run(call: Call, ports: Ports, ready: Ready) -> bytes:
     """Run the delegate's ADD and cache its result, as it was printed: that. Raises errors.CniError, the delegate's own
     code kept."""
     entry = ready.entry
-    log.verbose("attaching", pod=call.pod_id, network=entry.name, interface=entry.ifname)
+    _tell(call, entry)
     try:
-        printed = execution.added(entry.config, ready.target, ready.first, executor)
+        printed = execution.added(entry.config, ready.target, ready.first, ports.executor)
         ports.results.keep(ready.cached, ready.opening, printed)
     except errors.CniError as error:
         raise _named(call, entry, error) from error
     return printed
+
+
+def run_in_turn(call: Call, ports: Ports, several: Sequence[Ready]) -> Iterable[Ended]:
+    """Run the ADD of delegates of one plugin each, one after another, to the first that fails. How each ended; see
+    `ended`."""
+    for ready in several:
+        _tell(call, ready.entry)
+    return ports.executor.series([ready.first for ready in several], go_on=False)
+
+
+def ended(call: Call, ports: Ports, ready: Ready, how: Ended) -> bytes:
+    """As `run`, for a delegate whose only plugin has ended."""
+    try:
+        printed = execution.printed_by(ready.first, how)
+        ports.results.keep(ready.cached, ready.opening, printed)
+    except errors.CniError as error:
+        raise _named(call, ready.entry, error) from error
+    return printed
+
+
+def _tell(call: Call, entry: Entry) -> None:
+    log.verbose("attaching", pod=call.pod_id, network=entry.name, interface=entry.ifname)
 
 
 def read(call: Call, ready: Ready, printed: bytes) -> Result:
@@ -112,7 +115,10 @@ def detach(call: Call, ports: Ports, entries: Iterable[Entry], deadline: float) 
     meanwhile leaves it to the next DEL."""
     work = _Detaching(call, ports, list(entries), deadline)
     ready = work.each([(number, None) for number in range(len(work.entries))], work.ready)
-    done = work.each(ready, work.run)
+    done: list[tuple[int, object]] = []
+    for single, group in itertools.groupby(ready, lambda one: len(one[1]) == 1):
+        some = list(group)
+        done += work.in_turn(some) if single else work.each(some, work.run)
     work.each(done, work.forget)
     return [(work.entries[number], work.failed[number]) for number in sorted(work.failed)]
 
@@ -128,7 +134,7 @@ class _Detaching:
         self._deadline = deadline
         self._netns: str | None = None
 
-    def each(self, items: list[tuple[int, T]], step: Callable[[Entry, T], R]) -> list[tuple[int, R]]:
+    def each(self, items: Iterable[tuple[int, T]], step: Callable[[Entry, T], R]) -> list[tuple[int, R]]:
         """`step` of each entry (by its number) and what the step before made of it."""
         done = []
         for number, item in items:
@@ -155,10 +161,21 @@ class _Detaching:
 
     def run(self, entry: Entry, calls: tuple[PluginCall, ...]) -> None:
         """Carry them out."""
-        log.verbose("detaching", pod=self._call.pod_id, network=entry.name, interface=entry.ifname)
+        self._tell(entry)
         execution.deleted(calls, self._ports.executor)
 
-    def forget(self, entry: Entry, _: None) -> None:
+    def in_turn(self, several: list[tuple[int, tuple[PluginCall, ...]]]) -> list[tuple[int, bytes]]:
+        """As `run`, of those that have one call, whatever becomes of it."""
+        for number, _ in several:
+            self._tell(self.entries[number])
+        ends = self._ports.executor.series([calls[0] for _, calls in several], go_on=True)
+        ended = [(number, (calls[0], how)) for (number, calls), how in zip(several, ends, strict=True)]
+        return self.each(ended, lambda _, one: execution.output_of(*one))
+
+    def _tell(self, entry: Entry) -> None:
+        log.verbose("detaching", pod=self._call.pod_id, network=entry.name, interface=entry.ifname)
+
+    def forget(self, entry: Entry, _: object) -> None:
         """It is gone."""
         self._ports.results.remove(entry.config.name, self._call.container_id, entry.ifname)
         devices.forget(self._call, self._ports, [entry])

@@ -166,14 +166,14 @@ def _attach(call: Call, ports: Ports, planned: Plan, known: Record | None) -> Re
     before = known if known is not None else record.Record((), call.pod)
     made = record.from_plan(planned, call.environment.netns, call.pod).entries[0]
     entry = made._replace(alone=not before.entries)
-    executor = attaching.Watched(ports.executor)
+    ready = attaching.prepare(call, ports, entry, call.deadline - call.conf.rollback_reserve)
     try:
         ports.records.save(call.container_id, _with(before, entry))
-        result = attaching.attach(call, ports, entry, executor, call.deadline - call.conf.rollback_reserve)
+        result = attaching.read(call, ready, attaching.run(call, ports, ready))
         ports.records.sync(call.container_id)
     except BaseException as error:
         ended = entry._replace(failed=attaching.is_refusal(error))
-        undone = attaching.detach(call, ports, [entry], call.deadline) if executor.ran else []
+        undone = attaching.detach(call, ports, [entry], call.deadline) if ready.begun else []
         recording.restore(call, ports, _with(before, ended) if undone else before)
         raise
     return result

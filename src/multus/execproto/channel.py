@@ -18,6 +18,8 @@ from multus import errors
 from multus.execproto import frames
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from multus.execproto.frames import Frame
 
 _CHUNK = 1 << 16
@@ -77,19 +79,29 @@ class Channel:
 
     def request(self, order: int, payload: bytes, patience: float) -> Reply:
         """Give an order (its type and payload) and wait `patience` seconds for the reply."""
+        return self.requests([(order, payload)], patience)[0]
+
+    def requests(self, orders: Sequence[tuple[int, bytes]], patience: float) -> list[Reply]:
+        """Give several at once, and wait for all replies."""
         deadline = time.monotonic() + patience
+        ids = []
         with self._lock:
-            self._last = request = self._last % 0xFFFFFFFF + 1
-            self._waiting.add(request)
-            if order == frames.OPEN_NETLINK:
-                self._passing = True
+            for order, _ in orders:
+                self._last = request = self._last % 0xFFFFFFFF + 1
+                ids.append(request)
+                if order == frames.OPEN_NETLINK:
+                    self._passing = True
+            self._waiting.update(ids)
         try:
-            self._send(frames.encode(order, request, payload), deadline)
-            return self._await(request, deadline)
+            numbered = zip(ids, orders, strict=True)
+            given = [frames.encode(order, request, payload) for request, (order, payload) in numbered]
+            self._send(b"".join(given), deadline)
+            return [self._await(request, deadline) for request in ids]
         except BaseException:
             with self._lock:
-                self._waiting.discard(request)
-                self._discard(self._replies.pop(request, None))
+                self._waiting.difference_update(ids)
+                for request in ids:
+                    self._discard(self._replies.pop(request, None))
             raise
 
     def outstanding(self) -> list[int]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MAGIC = b"MLTX"
 
 #: Protocol versions this end speaks, ascending.
-VERSIONS = (1,)
+VERSIONS = (1, 2)
 
 MAX_DATA = 4 << 20
 MAX_STDERR = 64 << 10
@@ -34,11 +34,13 @@ HELLO, EXITED, FAILED, NETLINK, PRESENT, ABANDONED = 1, 2, 3, 4, 5, 6
 WELCOME, EXEC, KILL, OPEN_NETLINK, EXISTS, ANSWER = 65, 66, 67, 68, 69, 70
 #: Only in a file of last orders, which the shim carries out when there is no daemon any more.
 FORGET = 71
+#: EXECs that wait for the order before them, since version 2: THEN for its success, NEXT for its end.
+THEN, NEXT = 72, 73
 
 #: The largest payload of each type.
 BOUNDS = {
     HELLO: MAX_FRAME,
-    EXITED: 16 + MAX_DATA + MAX_STDERR,
+    EXITED: 20 + MAX_DATA + MAX_STDERR,
     FAILED: 8,
     NETLINK: 0,
     PRESENT: 8,
@@ -50,6 +52,8 @@ BOUNDS = {
     EXISTS: 4 + MAX_PATH,
     ANSWER: 8 + MAX_DATA,
     FORGET: 4 + MAX_PATH,
+    THEN: MAX_FRAME,
+    NEXT: MAX_FRAME,
 }
 
 #: HELLO's kinds.
@@ -59,7 +63,7 @@ CALL, AGENT = 1, 2
 RAN, SIGNALLED, TIMED_OUT, KILLED, OVERFLOWED = range(5)
 
 #: FAILED's reasons.
-NOT_FOUND, UNUSABLE, ITSELF, REFUSED, BUSY, LOCKED, HOST_NETNS = range(1, 8)
+NOT_FOUND, UNUSABLE, ITSELF, REFUSED, BUSY, LOCKED, HOST_NETNS, SKIPPED = range(1, 9)
 
 HEADER = struct.Struct(">IHHI")
 _LENGTH = struct.Struct(">I")
@@ -101,12 +105,14 @@ class Exec(NamedTuple):
 
 
 class Exited(NamedTuple):
-    """A plugin's end: `status` is its exit status, or the signal where `outcome` is not `RAN`."""
+    """A plugin's end: `status` is its exit status, or the signal where `outcome` is not `RAN`; `worked` how long it was
+    at work in seconds, None from a shim that speaks version 1."""
 
     outcome: int
     status: int
     stdout: bytes
     stderr: bytes
+    worked: float | None = None
 
 
 class Failed(NamedTuple):
@@ -168,7 +174,7 @@ def of_shim() -> Decoder:
 
 def of_daemon() -> Decoder:
     """A decoder for what a shim reads."""
-    return Decoder((WELCOME, EXEC, KILL, OPEN_NETLINK, EXISTS, ANSWER, FORGET))
+    return Decoder((WELCOME, EXEC, KILL, OPEN_NETLINK, EXISTS, ANSWER, FORGET, THEN, NEXT))
 
 
 def encode(number: int, request: int = 0, payload: bytes = b"") -> bytes:
@@ -232,8 +238,12 @@ class _Reader:
             found[name] = value
         return found
 
+    @property
+    def left(self) -> int:
+        return len(self._payload) - self._at
+
     def end(self) -> None:
-        if self._at != len(self._payload):
+        if self.left:
             raise BrokenProtocol(f"executor protocol: {self._what} has bytes too many")
 
 
@@ -277,7 +287,7 @@ def read_welcome(payload: bytes) -> Welcome:
 
 
 def exec_content(plugin: str, environ: Mapping[str, str], stdin: bytes) -> bytes:
-    """What an EXEC holds behind its deadline."""
+    """What an EXEC, THEN or NEXT holds behind its deadline."""
     name = plugin.encode("utf-8", "surrogateescape")
     if len(name) > MAX_NAME:
         raise BrokenProtocol("executor protocol: the name of a plugin is too long")
@@ -291,7 +301,7 @@ def exec_order(request: int, value: Exec) -> bytes:
 
 
 def within(deadline: float, content: bytes) -> bytes:
-    """The payload of an EXEC; a deadline (seconds) beyond the bound is cut to it."""
+    """The payload of an EXEC, THEN or NEXT; a deadline (seconds) beyond the bound is cut to it."""
     return _LENGTH.pack(int(min(max(deadline, 0.0), MAX_DEADLINE) * 1000)) + content
 
 
@@ -322,10 +332,10 @@ def read_path(payload: bytes) -> str:
 
 
 def exited(request: int, value: Exited) -> bytes:
-    """The frame of an `Exited`."""
-    return encode(
-        EXITED, request, struct.pack(">II", value.outcome, value.status) + _text(value.stdout) + _text(value.stderr)
-    )
+    """The frame of an `Exited`: of version 1 where nobody knows how long it worked."""
+    worked = b"" if value.worked is None else _LENGTH.pack(int(value.worked * 1e6))
+    texts = _text(value.stdout) + _text(value.stderr)
+    return encode(EXITED, request, struct.pack(">II", value.outcome, value.status) + texts + worked)
 
 
 def read_exited(payload: bytes) -> Exited:
@@ -335,8 +345,10 @@ def read_exited(payload: bytes) -> Exited:
         end = _EXITED.size + length
         if end + 4 <= len(payload) and outcome <= OVERFLOWED and length <= MAX_DATA:
             (more,) = _LENGTH.unpack_from(payload, end)
-            if end + 4 + more == len(payload) and more <= MAX_STDERR:
-                return Exited(outcome, status, payload[_EXITED.size : end], payload[end + 4 :])
+            last = end + 4 + more
+            if more <= MAX_STDERR and len(payload) in (last, last + 4):
+                worked = _LENGTH.unpack_from(payload, last)[0] / 1e6 if len(payload) > last else None
+                return Exited(outcome, status, payload[_EXITED.size : end], payload[end + 4 : last], worked)
     return _read_exited(payload)
 
 
@@ -344,6 +356,8 @@ def _read_exited(payload: bytes) -> Exited:
     """The same field by field: says what is wrong."""
     reader = _Reader(payload, "EXITED")
     found = Exited(reader.number(4), reader.number(4), reader.data(MAX_DATA), reader.data(MAX_STDERR))
+    if reader.left:
+        found = found._replace(worked=reader.number(4) / 1e6)
     reader.end()
     if found.outcome > OVERFLOWED:
         raise BrokenProtocol(f"executor protocol: EXITED with an unknown outcome {found.outcome}")

@@ -23,6 +23,11 @@ def of_exit(plugin: str, ended: frames.Exited) -> PluginExit:
     return PluginExit(-ended.status, ended.stdout, ended.stderr)
 
 
+def too_late(plugin: str) -> errors.CniError:
+    """It was not run: its deadline had passed."""
+    return errors.PluginTimeout(f'plugin "{plugin}" was not started: no time is left')
+
+
 def of_refusal(plugin: str, search: str, reason: int, number: int) -> errors.CniError:
     """Why an EXEC was not carried out: FAILED's reason and errno; `search` as in HELLO."""
     if reason == frames.NOT_FOUND:
@@ -32,6 +37,8 @@ def of_refusal(plugin: str, search: str, reason: int, number: int) -> errors.Cni
         return errors.SelfDelegation(f'plugin "{plugin}" is Multus itself: a network must not delegate to Multus')
     if reason == frames.UNUSABLE:
         return errors.PluginUnusable(f'plugin "{plugin}" could not be started: {os.strerror(number)}')
+    if reason == frames.SKIPPED:
+        return too_late(plugin)
     if reason == frames.BUSY:
         return errors.TryAgainLater(f'plugin "{plugin}" was not started: too many run on this connection already')
     if reason == frames.LOCKED:

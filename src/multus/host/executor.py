@@ -9,12 +9,13 @@ import time
 from typing import TYPE_CHECKING
 
 from multus import errors, log
+from multus.cni import invoke
 from multus.host import process
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from multus.cni.invoke import PluginCall, PluginExit
+    from multus.cni.invoke import Ended, PluginCall, PluginExit
     from multus.ports import Clock
 
 #: In the environment of every delegate; with it none of our own executables runs. Its value is that delegate's alone,
@@ -60,15 +61,24 @@ class LocalExecutor:
         if log.enabled("debug"):
             log.debug("running plugin", path=path, command=call.environ.get("CNI_COMMAND"))
         for attempt in range(BUSY_RETRIES + 1):
+            begun = self._clock.monotonic()
+            call.worked = 0.0
             try:
-                return process.run(path, environ, call.stdin, call.deadline, self._clock, f"{MARKER}={mark}")
+                done = process.run(path, environ, call.stdin, call.deadline, self._clock, f"{MARKER}={mark}")
+                call.worked = self._clock.monotonic() - begun
+                return done
             except OSError as error:
+                call.worked = None
                 if not self._may_retry(error, attempt, call.deadline):
                     raise errors.PluginUnusable(
                         f'plugin "{call.plugin}" could not be started: {path}: {error.strerror or error}'
                     ) from error
                 self._clock.sleep(BUSY_PAUSE)
         raise AssertionError("unreachable")
+
+    def series(self, calls: Sequence[PluginCall], *, go_on: bool) -> Iterable[Ended]:
+        """As `ports.Executor.series`."""
+        return invoke.in_turn(self, calls, go_on=go_on)
 
     def exists(self, path: str) -> bool:
         """As `ports.Executor.exists`."""

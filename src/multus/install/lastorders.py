@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING
 
 from multus import errors, log
-from multus.cni import arguments, environment
+from multus.cni import arguments, environment, invoke
 from multus.cni.invoke import PluginExit
 from multus.engine import delete
 from multus.engine.call import Call, Ports
@@ -25,7 +25,9 @@ from multus.install import binaries, files
 from multus.networks import netconf
 
 if TYPE_CHECKING:
-    from multus.cni.invoke import PluginCall
+    from collections.abc import Iterable, Sequence
+
+    from multus.cni.invoke import Ended, PluginCall
 
 #: Of a plugin's environment: what the runtime says when the time has come, and what the shim always says itself.
 _NOT_WRITTEN = ("CNI_NETNS", "CNI_PATH")
@@ -53,6 +55,10 @@ class Paper:
         order = frames.Exec(self._deadline, call.plugin, environ, call.stdin)
         self.frames.append(frames.exec_order(len(self.frames), order))
         return PluginExit(0, b"", b"")
+
+    def series(self, calls: Sequence[PluginCall], *, go_on: bool) -> Iterable[Ended]:
+        """As `ports.Executor.series`."""
+        return invoke.in_turn(self, calls, go_on=go_on)
 
     def exists(self, path: str) -> bool:
         """As `ports.Executor.exists`: whether the sandbox lives will be seen then."""

@@ -6,13 +6,13 @@ import threading
 from typing import TYPE_CHECKING, TypeAlias
 
 from multus import errors
-from multus.cni import rawjson, results, versions
+from multus.cni import invoke, rawjson, results, versions
 from multus.cni.invoke import PluginExit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
-    from multus.cni.invoke import PluginCall
+    from multus.cni.invoke import Ended, PluginCall
     from multus.cni.rawjson import Json
 
 #: How a plugin ends: its exit, an error of starting or waiting for it, or a function that decides by the call.
@@ -52,9 +52,15 @@ class FakeExecutor:
     def run(self, call: PluginCall) -> PluginExit:
         """As `ports.Executor.run`."""
         answer = self._next(call)
+        if not isinstance(answer, (errors.PluginNotFound, errors.PluginUnusable, errors.SelfDelegation)):
+            call.worked = 0.0
         if isinstance(answer, errors.CniError):
             raise answer
         return answer if isinstance(answer, PluginExit) else answer(call)
+
+    def series(self, calls: Sequence[PluginCall], *, go_on: bool) -> Iterable[Ended]:
+        """As `ports.Executor.series`."""
+        return invoke.in_turn(self, calls, go_on=go_on)
 
     def exists(self, path: str) -> bool:
         """As `ports.Executor.exists`."""

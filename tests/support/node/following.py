@@ -19,9 +19,9 @@ VERSION = "1000.0.0"
 #: In the package's files.
 CHANGES = {
     "__init__.py": ('__version__ = "', f'__version__ = "{VERSION}" # '),
-    "execproto/frames.py": ("VERSIONS = (1,)", "VERSIONS = (1, 2)"),
+    "execproto/frames.py": ("VERSIONS = (1, 2)", "VERSIONS = (2, 3)"),
 }
-DEFINES = ("--define", "PROTOCOL_MIN=1", "--define", "PROTOCOL_MAX=2")
+DEFINES = ("--define", "PROTOCOL_MIN=2", "--define", "PROTOCOL_MAX=3")
 
 
 def release(cluster: Cluster, folder: Path, directory: Path) -> Release:

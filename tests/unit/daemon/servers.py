@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from multus import errors
+from multus.cni import invoke
 from multus.daemon import httpapi
 from multus.daemon.metrics import Metrics
 from multus.daemon.owed import Owed
@@ -15,10 +16,11 @@ from multus.host import results as result_files
 from unit.engine.world import Node
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from multus.cni.environment import Environment
-    from multus.cni.invoke import PluginCall, PluginExit
+    from multus.cni.invoke import Ended, PluginCall, PluginExit
     from multus.cni.rawjson import Json
     from multus.daemon.hands import Hands
     from multus.engine.call import Call, Ports
@@ -46,6 +48,9 @@ class NodeHands:
         self.entered.release()
         assert self.free.wait(30)
         return self._node.plugins.run(call)
+
+    def series(self, calls: Sequence[PluginCall], *, go_on: bool) -> Iterable[Ended]:
+        return invoke.in_turn(self, calls, go_on=go_on)
 
     def exists(self, path: str) -> bool:
         return self._node.plugins.exists(path)

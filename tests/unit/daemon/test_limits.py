@@ -14,7 +14,9 @@ from multus.cni.invoke import PluginCall, PluginExit
 from multus.daemon import limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from multus.cni.invoke import Ended
 
 #: Nothing here takes so long unless it hangs.
 PATIENCE = 30.0
@@ -120,6 +122,7 @@ class Recorder:
         self.outcome = outcome
         self.told: list[tuple[str, str, int]] = []
         self.waits: list[float] = []
+        self.seconds: list[float] = []
         self.gone = False
 
     def prepare(self, _call: PluginCall) -> None:
@@ -129,6 +132,13 @@ class Recorder:
         if isinstance(self.outcome, errors.CniError):
             raise self.outcome
         return self.outcome
+
+    def series(self, calls: Sequence[PluginCall], *, go_on: bool) -> Iterable[Ended]:
+        for number, call in enumerate(calls):
+            call.worked = number + 1.0
+            yield self.outcome
+            if not go_on:
+                return
 
     def exists(self, path: str) -> bool:
         return path == "/there"
@@ -140,7 +150,7 @@ class Recorder:
         self.waits.append(seconds)
 
     def delegate_ran(self, plugin: str, verb: str, seconds: float, code: int) -> None:
-        assert seconds >= 0
+        self.seconds.append(seconds)
         self.told.append((plugin, verb, code))
 
 
@@ -170,3 +180,37 @@ def test_what_is_told_of_a_delegate(outcome: PluginExit | errors.CniError, code:
     assert len(recorder.waits) == 1
     assert hands.exists("/there")
     assert not hands.exists("/elsewhere")
+
+
+def several(verb: str) -> list[PluginCall]:
+    return [PluginCall(kind, {"CNI_COMMAND": verb, "CNI_IFNAME": "net1"}, b"", soon()) for kind in ("a", "b", "c")]
+
+
+@pytest.mark.parametrize("outcome", [PluginExit(1, b"", b""), errors.PluginTimeout("late")])
+def test_one_slot_for_a_series(outcome: PluginExit | errors.CniError) -> None:
+    """It waits once, and each that had its turn is told of with its own time."""
+    recorder = Recorder(outcome)
+    limit = limits.DelegateLimit(1)
+    hands = limits.LimitedHands(recorder, limit, "eth0", recorder)  # type: ignore[arg-type]
+    assert hands.series(several("DEL"), go_on=True) == [outcome] * 3
+    code = outcome.code if isinstance(outcome, errors.CniError) else outcome.status
+    assert recorder.told == [(kind, "DEL", code) for kind in ("a", "b", "c")]
+    assert recorder.seconds == [1.0, 2.0, 3.0]
+    assert hands.series(several("ADD"), go_on=False) == [outcome]
+    assert recorder.told[3:] == [("a", "ADD", code)]
+    assert len(recorder.waits) == 2
+    assert limit.running == 0
+
+
+@pytest.mark.parametrize(("go_on", "count"), [(True, 3), (False, 1)])
+def test_no_slot_for_a_series(go_on: bool, count: int) -> None:
+    """Each that would have had its turn failed so; nothing ran."""
+    recorder = Recorder(PluginExit(0, b"", b""))
+    limit = limits.DelegateLimit(1)
+    hands = limits.LimitedHands(recorder, limit, "eth0", recorder)  # type: ignore[arg-type]
+    calls = [PluginCall("a", {"CNI_COMMAND": "ADD"}, b"", time.monotonic()) for _ in range(3)]
+    with held(limit, 1, False, soon()):
+        ends = hands.series(calls, go_on=go_on)
+    assert [type(ended) for ended in ends] == [errors.TryAgainLater] * count
+    assert [call.worked for call in calls] == [None] * 3
+    assert recorder.told == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from multus import errors
+from multus.cni import invoke
 
 if TYPE_CHECKING:
     from multus.engine.call import Ports
@@ -73,6 +74,8 @@ class _Watched:
         method = getattr(self._target, name)
         if name in SAFE:
             return method
+        if name == "series":  # each of its plugins is a step
+            return lambda calls, *, go_on: invoke.in_turn(self, calls, go_on=go_on)
 
         def step(*args: Any) -> Any:
             fails = self._steps.take(f"{self._name}.{name}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from typing import TYPE_CHECKING, Protocol
@@ -12,8 +13,10 @@ from multus.daemon.background import Background
 from multus.daemon.hands import EarlyNetlink
 from multus.engine.call import Ports
 from multus.host import clock, conffiles
+from multus.host import records as host_records
 from multus.host import results as result_files
 from multus.host.remembered import Remembered
+from multus.host.spares import Spares
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,6 +53,7 @@ class Node:
         self.configurations: dict[bytes, MultusConf] = {}
         self._records: Remembered[Record] = Remembered()
         self._results: Remembered[result_files.Written] = Remembered()
+        self._spares = Spares(os.path.join(told.cni_dir, host_records.SPARE))
         #: Cleared on SIGTERM, at once.
         self.ready = threading.Event()
 
@@ -59,7 +63,8 @@ class Node:
 
     def results(self, cni_dir: str) -> result_files.ResultFiles:
         """The cached results there."""
-        return result_files.ResultFiles(cni_dir, self._results)
+        spares = self._spares if cni_dir == self.settings.cni_dir else None  # another one may be on another file system
+        return result_files.ResultFiles(cni_dir, self._results, spares)
 
     def cluster_for(self, conf: MultusConf) -> FetchingCluster | None:
         """Where a request's pods and networks are looked up."""

@@ -54,7 +54,7 @@ def write(path: str, data: bytes) -> Stamp:
     it was."""
     temporary = _temporary(path)
     try:
-        written = _fill(temporary, data)
+        written = fill(temporary, data, _ANEW)
         os.rename(temporary, path)
     except OSError as error:
         discard(temporary)
@@ -68,13 +68,18 @@ def write(path: str, data: bytes) -> Stamp:
 _ANEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def _fill(path: str, data: bytes) -> Stamp:
-    descriptor = opened(path, _ANEW)
+def fill(path: str, data: bytes, flags: int) -> Stamp:
+    """Make `data` the content of a file that is opened with these flags, as `opened` does. Raises OSError."""
+    descriptor = opened(path, flags)
     try:
         done = os.write(descriptor, data)
         while done < len(data):
             done += os.write(descriptor, memoryview(data)[done:])
-        return stamp(os.fstat(descriptor))
+        found = os.fstat(descriptor)
+        if found.st_size != done:
+            os.ftruncate(descriptor, done)
+            found = os.fstat(descriptor)
+        return stamp(found)
     finally:
         os.close(descriptor)
 

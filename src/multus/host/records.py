@@ -2,7 +2,7 @@
 
 Beside them in `cniDir`: `results/` (`multus.host.results`), `damaged/` (what could not be read), `owed/` (DELs that
 nobody could carry out yet, `multus.daemon.owed`), `last-orders/` (what an uninstallation left to do,
-`multus.install.lastorders`), `.locks/`.
+`multus.install.lastorders`), `.locks/`, `.spare/` (`multus.host.spares`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from multus.networks.record import Record
     from multus.ports import Clock
 
-RESULTS, DAMAGED, OWED, LAST_ORDERS, LOCKS = "results", "damaged", "owed", "last-orders", ".locks"
+RESULTS, DAMAGED, OWED, LAST_ORDERS = "results", "damaged", "owed", "last-orders"
+LOCKS, SPARE = ".locks", ".spare"
 
 
 class RecordFiles:

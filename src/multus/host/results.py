@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from multus.cni.results import Result
     from multus.host.atomic import Stamp
     from multus.host.remembered import Remembered
+    from multus.host.spares import Spares
     from multus.ports import Opening
 
 KIND = "cniCacheV1"
@@ -30,10 +31,11 @@ Written = tuple[CachedResult, bytes]
 
 
 class ResultFiles:
-    """`ports.Results` in the directory `cni_dir`. `known`: what a process that stays remembers."""
+    """`ports.Results` in the directory `cni_dir`. `known`, `spares`: what a process that stays remembers, and keeps."""
 
-    def __init__(self, cni_dir: str, known: Remembered[Written] | None = None) -> None:
+    def __init__(self, cni_dir: str, known: Remembered[Written] | None = None, spares: Spares | None = None) -> None:
         self._known = known
+        self._spares = spares
         self._dir = f"{cni_dir}/{RESULTS}"
         self._damaged = f"{cni_dir}/{DAMAGED}"
         #: What `of` read, until it is loaded: DEL asks for the same attachments again, one by one.
@@ -75,14 +77,20 @@ class ResultFiles:
         """As `ports.Results.keep`."""
         path, text = opening
         result = printed.strip()
-        written = atomic.write(path, text[:-1] + b',"result":' + result + b"}" if result else text)
+        content = text[:-1] + b',"result":' + result + b"}" if result else text
+        spares = self._spares
+        written = spares.write(path, content) if spares is not None else atomic.write(path, content)
         if self._known is not None:
             self._known.put(path, written, (cached, result))
 
     def remove(self, network: str, container_id: str, ifname: str) -> None:
         """As `ports.Results.remove`; raises errors.IoFailure where the disk refuses."""
         path = self._path(network, container_id, ifname)
-        atomic.remove(path, whole=self._known is not None and self._known.forget(path))
+        whole = self._known is not None and self._known.forget(path)
+        if whole and self._spares is not None:
+            self._spares.remove(path)
+        else:
+            atomic.remove(path, whole=whole)
 
     def all(self) -> Sequence[CachedResult]:
         """As `ports.Results.all`."""
@@ -118,12 +126,18 @@ class ResultFiles:
                 cached, result = remembered
                 return cached._replace(result=_result(result, cached.config, path)) if result else cached
             data = atomic.read(path)
-            return _decoded(data, path) if data is not None else None
+            return self._decoded(data, name, path) if data is not None else None
         except errors.IoFailure as error:
             log.warning("cached result not readable", error=error)
         except errors.CniError as error:
             log.warning("damaged cached result set aside", moved=atomic.set_aside(path, self._damaged), error=error)
         return None
+
+    def _decoded(self, data: bytes, name: str, what: str) -> CachedResult:
+        found = _cached(data, what)
+        if self._name(found.network, found.container_id, found.ifname) != name:  # what a spare held before (`spares`)
+            raise errors.DecodeError(f"{what}: it is another attachment's")
+        return found
 
 
 def _members(cached: CachedResult) -> Json:
@@ -144,7 +158,7 @@ def _members(cached: CachedResult) -> Json:
     return found
 
 
-def _decoded(data: bytes, what: str) -> CachedResult:
+def _cached(data: bytes, what: str) -> CachedResult:
     raw = rawjson.loads_object(data, what)
     if raw.get("kind") != KIND:
         raise errors.DecodeError(f"{what}: not a cached result of kind {KIND}")

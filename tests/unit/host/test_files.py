@@ -19,6 +19,7 @@ from multus.host import atomic, conffiles, records
 from multus.host import results as result_files
 from multus.host.clock import SystemClock
 from multus.host.remembered import Remembered
+from multus.host.spares import Spares
 from multus.networks.record import Entry, Record
 from multus.ports import CachedResult
 
@@ -390,3 +391,86 @@ def test_a_result_that_is_none_is_set_aside(tmp_path: Path, stays: bool) -> None
     cache.keep(bare, cache.opening(bare), b"garbage")
     assert cache.load("a", "c1", "net1") is None
     assert len(list((tmp_path / "damaged").iterdir())) == 1
+
+
+class Spared:
+    """Cached results whose files are used again; `known` as in a daemon."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.store = result_files.ResultFiles(str(directory), Remembered(), Spares(str(directory / ".spare")))
+
+    def save(self, container_id: str, args: str = "v") -> int:
+        """Its inode."""
+        self.store.save(cached()._replace(container_id=container_id, args=(("K", args),)))
+        return (self.directory / f"results/a-{container_id}-net1").stat().st_ino
+
+    def remove(self, container_id: str) -> None:
+        self.store.remove("a", container_id, "net1")
+
+    def spares(self) -> list[Path]:
+        return sorted((self.directory / ".spare").glob("*"))
+
+
+@pytest.mark.parametrize("args", ["v", "much longer than it was before", ""])
+def test_a_file_is_used_again(tmp_path: Path, args: str) -> None:
+    """The same inode with other content, whatever the lengths; nobody else sees it between."""
+    spared = Spared(tmp_path)
+    inode = spared.save("c1", "some text")
+    spared.remove("c1")
+    assert len(spared.spares()) == 1
+    assert list(result_files.ResultFiles(str(tmp_path)).all()) == []
+    assert spared.save("c2", args) == inode
+    assert spared.spares() == []
+    (found,) = result_files.ResultFiles(str(tmp_path)).all()
+    assert found == cached()._replace(container_id="c2", args=(("K", args),))
+
+
+def test_what_is_removed_twice_is_gone(tmp_path: Path) -> None:
+    """As without spares, no error."""
+    spared = Spared(tmp_path)
+    spared.save("c1")
+    for _ in range(2):
+        spared.remove("c1")
+    assert len(spared.spares()) == 1
+    assert not (tmp_path / "results/a-c1-net1").exists()
+
+
+def test_spares_that_somebody_removed(tmp_path: Path) -> None:
+    """A successor has begun with a clean directory: its predecessor makes new files."""
+    spared = Spared(tmp_path)
+    for name in ("c1", "c2"):
+        spared.save(name)
+    for name in ("c1", "c2"):
+        spared.remove(name)
+    other = Spared(tmp_path)
+    assert other.spares() == []
+    spared.save("c3")
+    (tmp_path / ".spare").rmdir()
+    spared.save("c4")
+    spared.remove("c3")
+    assert len(spared.spares()) == 1
+    assert [one.container_id for one in other.store.all()] == ["c4"]
+
+
+def test_so_many_spares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node that is drained keeps no more than it may need."""
+    monkeypatch.setattr("multus.host.spares.LIMIT", 2)
+    spared = Spared(tmp_path)
+    for number in range(5):
+        spared.save(f"c{number}")
+    for number in range(5):
+        spared.remove(f"c{number}")
+    assert len(spared.spares()) == 2
+    assert list((tmp_path / "results").iterdir()) == []
+
+
+def test_what_a_spare_held_before(tmp_path: Path) -> None:
+    """Power was lost before the new content was on the disk: set aside, as any damaged one."""
+    spared = Spared(tmp_path)
+    spared.save("c1")
+    (tmp_path / "results/a-c1-net1").rename(tmp_path / "results/a-c2-net1")
+    store = result_files.ResultFiles(str(tmp_path))
+    assert store.of("c2") == []
+    assert store.load("a", "c1", "net1") is None
+    assert [path.name for path in (tmp_path / "damaged").iterdir()] == ["a-c2-net1.0"]

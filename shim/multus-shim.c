@@ -148,30 +148,6 @@ static void delegate_free(struct delegate *d) {
     free(d->input.data), free(d->output.data), free(d->errors.data), free(d);
 }
 
-static struct delegate *delegate_start(const struct order *order, uint32_t id, enum reason *reason, int *error) {
-    static unsigned started;
-    char path[2 * MAX_PATH];
-    struct delegate *d = calloc(1, sizeof *d);
-    if (!d) abort();
-    *d = (struct delegate){id, .in = -1, .out = -1, .err = -1, .lock = -1, .deadline = w.begun + order->deadline_ms};
-    snprintf(d->mark, sizeof d->mark, MARKER "=%u", ++started);
-    char **envp = variables(order, d->mark);
-    add(&d->input, order->input.data, order->input.len);
-    *reason = find(order->name.data, path);
-    *error = EINVAL;
-    if (*reason == 0 && !w.orphaned && (d->lock = lock_inflight(envp)) == -2)
-        *reason = LOCKED, *error = errno;
-    else if (*reason == 0 && poll(&(struct pollfd){.fd = w.sock, .events = POLLRDHUP}, 1, 0) != 0)
-        *reason = BUSY; /* who ordered it has died: the DEL of a successor may be over already */
-    else if (*reason == 0 && (*error = spawn(d, path, envp)) != 0)
-        *reason = UNUSABLE;
-    free(envp);
-    d->worked_us = -now_us();
-    if (*reason == 0) return d;
-    delegate_free(d);
-    return NULL;
-}
-
 static void collect(int *fd, struct buf *into) { /* what is there now, at most a mebibyte: others want their turn */
     uint8_t chunk[65536];
     ssize_t n = 1;
@@ -199,6 +175,30 @@ static void pump(struct delegate *d) {
     }
 }
 
+static struct delegate *delegate_start(const struct order *order, uint32_t id, enum reason *reason, int *error) {
+    static unsigned started;
+    char path[2 * MAX_PATH];
+    struct delegate *d = calloc(1, sizeof *d);
+    if (!d) abort();
+    *d = (struct delegate){id, .in = -1, .out = -1, .err = -1, .lock = -1, .deadline = w.begun + order->deadline_ms};
+    snprintf(d->mark, sizeof d->mark, MARKER "=%u", ++started);
+    char **envp = variables(order, d->mark);
+    add(&d->input, order->input.data, order->input.len);
+    *reason = find(order->name.data, path);
+    *error = EINVAL;
+    if (*reason == 0 && !w.orphaned && (d->lock = lock_inflight(envp)) == -2)
+        *reason = LOCKED, *error = errno;
+    else if (*reason == 0 && poll(&(struct pollfd){.fd = w.sock, .events = POLLRDHUP}, 1, 0) != 0)
+        *reason = BUSY; /* who ordered it has died: the DEL of a successor may be over already */
+    else if (*reason == 0 && (*error = spawn(d, path, envp)) != 0)
+        *reason = UNUSABLE;
+    free(envp);
+    d->worked_us = -now_us();
+    if (*reason == 0) return pump(d), d;
+    delegate_free(d);
+    return NULL;
+}
+
 static void stop(struct delegate *d, enum outcome why) { /* SIGTERM, a second later SIGKILL */
     if (d->reaped_at || d->outcome != RAN) return;
     d->outcome = why;
@@ -211,8 +211,7 @@ static ssize_t read_proc(int pid, const char *name, char *text, size_t size) {
     snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t n = fd < 0 ? 0 : read(fd, text, size - 1);
-    text[n > 0 ? n : 0] = 0;
-    shut(&fd);
+    text[n > 0 ? n : 0] = 0, shut(&fd);
     return n;
 }
 
@@ -285,7 +284,25 @@ static void disconnect(const char *why, bool final) { /* final: no second attemp
     w.until = now_ms() + w.wait_ms; /* before its WELCOME nothing was begun: its successor may be waited for */
 }
 
+static bool is_file(int fd, const char *path) {
+    struct stat one, other;
+    return fstat(fd, &one) == 0 && stat(path, &other) == 0 && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
+static int netlink_in(const char *path, enum reason *reason) { /* a route netlink socket of that network namespace */
+    int made = -1, ns = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+    *reason = is_file(ns, "/proc/self/ns/net") || is_file(ns, "/proc/1/ns/net") ? HOST_NETNS : UNUSABLE;
+    if (*reason == UNUSABLE && own >= 0 && setns(ns, CLONE_NEWNET) == 0) {
+        made = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        if (setns(own, CLONE_NEWNET) < 0) abort(); /* never go on in a pod's namespace */
+    }
+    shut(&ns), shut(&own);
+    return made;
+}
+
 static void say_hello(void) {
+    enum reason reason;
     size_t count = 0, begun = frame_begin(&w.out, HELLO, 0);
     add(&w.out, "MLTX", 4);
     put(&w.out, PROTOCOL_MIN, 2), put(&w.out, PROTOCOL_MAX, 2);
@@ -298,6 +315,8 @@ static void say_hello(void) {
     for (char **v = environ; *v; v++)
         if (begins(*v, "CNI_")) put_text(&w.out, *v, strlen(*v)); /* nothing else leaves the host */
     put_text(&w.out, w.input.data, w.input.len);
+    int netlink = netlink_in(w.netns, &reason); /* only to see whether one can be had */
+    put(&w.out, netlink < 0 ? reason : 0, 4), shut(&netlink);
     frame_end(&w.out, begun);
 }
 
@@ -360,8 +379,7 @@ static void flush(void) {
 
 static void put_string(const char *before, const char *text) { /* JSON; what is not ASCII becomes ? */
     char escaped[8];
-    add(&w.answer, before, strlen(before));
-    add(&w.answer, "\"", 1);
+    add(&w.answer, before, strlen(before)), add(&w.answer, "\"", 1);
     for (; *text; text++)
         if (*text == '"' || *text == '\\' || (unsigned char)*text < 0x20)
             add(&w.answer, escaped, (size_t)snprintf(escaped, sizeof escaped, "\\u%04x", *text));
@@ -422,23 +440,6 @@ static bool on_exec(const struct frame *f, struct reader r) {
     else
         w.delegates[w.running++] = d;
     return true;
-}
-
-static bool is_file(int fd, const char *path) {
-    struct stat one, other;
-    return fstat(fd, &one) == 0 && stat(path, &other) == 0 && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
-}
-
-static int netlink_in(const char *path, enum reason *reason) { /* a route netlink socket of that network namespace */
-    int made = -1, ns = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-    *reason = is_file(ns, "/proc/self/ns/net") || is_file(ns, "/proc/1/ns/net") ? HOST_NETNS : UNUSABLE;
-    if (*reason == UNUSABLE && own >= 0 && setns(ns, CLONE_NEWNET) == 0) {
-        made = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-        if (setns(own, CLONE_NEWNET) < 0) abort(); /* never go on in a pod's namespace */
-    }
-    shut(&ns), shut(&own);
-    return made;
 }
 
 static bool on_path(const struct frame *frame, struct reader r) { /* OPEN_NETLINK, EXISTS, FORGET */
@@ -718,8 +719,7 @@ static void own_process(void) { /* whatever the runtime left open, blocked or ig
     while (fd >= 0 && fd < 3) fd = dup(fd);
     if (syscall(SYS_close_range, 3u, ~0u, 0u) < 0) /* before Linux 5.9 */
         for (fd = 3; fd < 4096; fd++) close(fd);
-    signal(SIGCHLD, SIG_DFL), signal(SIGPIPE, SIG_IGN);
-    sigemptyset(&none), sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGCHLD, SIG_DFL), signal(SIGPIPE, SIG_IGN), sigemptyset(&none), sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
 int main(int argc, char **argv) {

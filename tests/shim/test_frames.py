@@ -29,8 +29,12 @@ def payload(frame: bytes, decoder: frames.Decoder) -> frames.Frame:
 @given(VARIABLES, st.binary(max_size=500), st.integers(0, 1 << 40), st.sampled_from([frames.CALL, frames.AGENT]))
 def test_hello_comes_back(environ: dict[str, str], stdin: bytes, started: int, kind: int) -> None:
     """Written and read."""
-    hello = frames.Hello((1, 3), kind, started / 1000, "1.2.3", "/a:/b", environ, stdin)
-    assert frames.read_hello(payload(frames.hello(hello), frames.of_shim()).payload) == hello
+    for hello in (
+        frames.Hello((1, 1), kind, started / 1000, "1.2.3", "/a:/b", environ, stdin),
+        frames.Hello((1, 3), kind, started / 1000, "1.2.3", "/a:/b", environ, stdin, 0),
+        frames.Hello((2, 2), kind, started / 1000, "1.2.3", "/a:/b", environ, stdin, frames.HOST_NETNS),
+    ):
+        assert frames.read_hello(payload(frames.hello(hello), frames.of_shim()).payload) == hello
 
 
 @given(NUMBERS, st.integers(0, 3_600_000), VARIABLES, st.binary(max_size=500))
@@ -131,7 +135,7 @@ def test_nothing_but_our_error_comes_of_a_damaged_hello(data: st.DataObject) -> 
 
 def test_what_a_later_version_appends_is_not_read() -> None:
     """HELLO and WELCOME may grow."""
-    hello = frames.Hello((1, 2), 1, 5.0, "1", "/a", {}, b"{}")
+    hello = frames.Hello((1, 2), 1, 5.0, "1", "/a", {}, b"{}", 2)
     assert frames.read_hello(frames.hello(hello)[frames.HEADER.size :] + b"more") == hello
     assert frames.read_welcome(frames.welcome(frames.Welcome(1, 1))[frames.HEADER.size :] + b"more").version == 1
 

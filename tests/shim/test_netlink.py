@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from multus import errors
+from multus.execproto import frames
 from shim import harness
 
 if TYPE_CHECKING:
@@ -114,6 +115,56 @@ def test_the_socket_is_of_the_pods_namespace(host: Host, netns: str, explicit: b
     assert during(host, netns, work) == len(shown.stdout.splitlines())
 
 
+def test_its_namespace_is_told_of_beforehand(host: Host, netns: str) -> None:
+    """Nobody need ask whether it is there, and whose it is."""
+
+    def work(connection: Connection) -> tuple[int | None, bool, bool, int]:
+        vouches, exists = connection.vouches(netns), connection.exists(netns)
+        return connection.hello.netns, vouches, exists, next_request(connection)
+
+    assert during(host, netns, work, "DEL") == (0, True, True, 1)
+
+
+def next_request(connection: Connection) -> int:
+    """The number of the next order: how many were given already, and one."""
+    given: list[int] = []
+    send = connection._channel._send
+
+    def note(data: bytes, deadline: float) -> None:
+        given.append(frames.HEADER.unpack_from(data)[3])
+        send(data, deadline)
+
+    connection._channel._send = note  # type: ignore[method-assign]
+    connection.exists("/")
+    return given[0]
+
+
+def test_what_was_told_does_not_count_for_long(host: Host, netns: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call may have waited, and the namespace gone; nor does it count for other paths."""
+    assert during(host, netns, lambda c: c.vouches("/proc/self/ns/net")) is False
+    monkeypatch.setattr("multus.execproto.connection.FRESH", 0.0)
+    assert during(host, netns, lambda c: (c.vouches(netns), c.exists(netns))) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("/proc/self/ns/net", frames.HOST_NETNS),
+        ("/proc/self/ns/mnt", frames.UNUSABLE),
+        ("/etc/passwd", frames.UNUSABLE),
+        ("/nowhere/netns", frames.UNUSABLE),
+        ("", frames.UNUSABLE),
+    ],
+)
+def test_what_is_no_sandbox_is_told_of_too(host: Host, path: str, reason: int) -> None:
+    """And then it is asked for as ever."""
+
+    def work(connection: Connection) -> tuple[int | None, bool, bool]:
+        return connection.hello.netns, connection.vouches(path), connection.exists(path)
+
+    assert during(host, path, work) == (reason, False, os.path.exists(path))
+
+
 def test_net_admin_alone_is_enough_to_write(host: Host, netns: str) -> None:
     """The daemon of the manifest."""
 
@@ -179,7 +230,7 @@ def test_the_hosts_own_is_refused(host: Host) -> None:
 
 def test_that_of_pid_1_is_refused(host: Host) -> None:
     """Where it can be looked at; else it can't be entered either."""
-    error = during(host, "/proc/1/ns/net", lambda c: c.open_netlink())
+    error = during(host, "/proc/self/ns/net", lambda c: c.open_netlink())
     assert isinstance(error, errors.SameNamespace | errors.IoFailure)
 
 

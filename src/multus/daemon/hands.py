@@ -37,6 +37,10 @@ class Hands(Protocol):
         """As `ports.Executor.exists`."""
         ...
 
+    def vouches(self, netns: str) -> bool:
+        """Whether it is known already that `open` would succeed."""
+        ...
+
     def open(self, netns: str) -> SandboxNet:
         """As `ports.Netlink.open`."""
         ...
@@ -68,6 +72,10 @@ class ShimHands:
     def exists(self, path: str) -> bool:
         """As `Hands.exists`."""
         return self._connection.exists(path)
+
+    def vouches(self, netns: str) -> bool:
+        """As `Hands.vouches`."""
+        return self._connection.vouches(netns)
 
     def open(self, netns: str) -> SandboxNet:
         """As `Hands.open`."""
@@ -103,6 +111,10 @@ class LocalHands:
         """As `Hands.exists`."""
         return self._executor.exists(path)
 
+    def vouches(self, netns: str) -> bool:
+        """As `Hands.vouches`: to look costs nothing."""
+        return False
+
     def open(self, netns: str) -> SandboxNet:
         """As `Hands.open`."""
         return self._netlink.open(netns)
@@ -114,8 +126,8 @@ class LocalHands:
 
 
 class EarlyNetlink:
-    """A call's `ports.Netlink`. Whether its namespace is a sandbox's is seen by opening a socket there; that socket is
-    the first one that is asked for, if one is."""
+    """A call's `ports.Netlink`. Whether its namespace is a sandbox's is seen by opening a socket there, where the hands
+    have not said so; that socket is the first one that is asked for, if one is."""
 
     def __init__(self, hands: Hands) -> None:
         self._hands = hands
@@ -124,6 +136,8 @@ class EarlyNetlink:
 
     def look(self, netns: str) -> None:
         """Raises errors.IoFailure (no such namespace), errors.SameNamespace (it is the host's)."""
+        if self._hands.vouches(netns):
+            return
         self._early = self._hands.open(netns)
         self._netns = netns
 

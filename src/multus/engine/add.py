@@ -133,15 +133,16 @@ class _Progress:
     def carry_out(self, stages: Sequence[Sequence[int]]) -> list[Result]:
         """Attach stage after stage; the members of one stage side by side."""
         self.ready = [attach.prepare(self.call, self.ports, entry, self.deadline) for entry in self.record.entries]
-        for in_turn, some in itertools.groupby(stages, self._may_follow):
-            if in_turn:
+        for single, group in itertools.groupby(stages, self._is_single):
+            some = list(group)
+            if single and len(some) > 1:
                 self._in_turn([stage[0] for stage in some])
             else:
                 for stage in some:
                     self._side_by_side(stage)
         return [self._result(number) for number in range(len(self.ready))]
 
-    def _may_follow(self, stage: Sequence[int]) -> bool:
+    def _is_single(self, stage: Sequence[int]) -> bool:
         """Whether a stage is but one plugin, which can be ordered together with those before and after it."""
         return len(stage) == 1 and self.ready[stage[0]].single
 

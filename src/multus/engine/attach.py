@@ -118,7 +118,7 @@ def detach(call: Call, ports: Ports, entries: Iterable[Entry], deadline: float) 
     done: list[tuple[int, object]] = []
     for single, group in itertools.groupby(ready, lambda one: len(one[1]) == 1):
         some = list(group)
-        done += work.in_turn(some) if single else work.each(some, work.run)
+        done += work.in_turn(some) if single and len(some) > 1 else work.each(some, work.run)
     work.each(done, work.forget)
     return [(work.entries[number], work.failed[number]) for number in sorted(work.failed)]
 

@@ -84,7 +84,8 @@ class Frame(NamedTuple):
 
 class Hello(NamedTuple):
     """The shim's first frame. `started` is the shim's start as a reading of `time.monotonic()`, which one host shares;
-    `search` the directories in which it looks for plugins; `environ` the CNI_* variables, and nothing else."""
+    `search` the directories in which it looks for plugins; `environ` the CNI_* variables, and nothing else; `netns` the
+    reason that FAILED would give for CNI_NETNS, 0 for none, None from a shim that speaks version 1 only."""
 
     versions: tuple[int, int]
     kind: int
@@ -93,6 +94,7 @@ class Hello(NamedTuple):
     search: str
     environ: Mapping[str, str]
     stdin: bytes
+    netns: int | None = None
 
 
 class Exec(NamedTuple):
@@ -257,7 +259,8 @@ def hello(value: Hello) -> bytes:
         + _text(value.program.encode())
         + _text(value.search.encode("utf-8", "surrogateescape"))
         + _variables(value.environ)
-        + _text(value.stdin),
+        + _text(value.stdin)
+        + (_LENGTH.pack(value.netns) if value.netns is not None else b""),
     )
 
 
@@ -271,7 +274,9 @@ def read_hello(payload: bytes) -> Hello:
         raise BrokenProtocol(f"executor protocol: HELLO of an unknown kind {kind}")
     started = reader.number(8) / 1000
     program, search = reader.text(64), reader.text(MAX_PATH)
-    return Hello((lowest, highest), kind, started, program, search, reader.variables(), reader.data(MAX_DATA))
+    variables, stdin = reader.variables(), reader.data(MAX_DATA)
+    netns = reader.number(4) if highest > 1 else None
+    return Hello((lowest, highest), kind, started, program, search, variables, stdin, netns)
 
 
 def welcome(value: Welcome) -> bytes:

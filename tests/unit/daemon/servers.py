@@ -55,6 +55,9 @@ class NodeHands:
     def exists(self, path: str) -> bool:
         return self._node.plugins.exists(path)
 
+    def vouches(self, netns: str) -> bool:
+        return False
+
     def open(self, netns: str) -> FakeSandboxNet:
         return self._node.netlink.open(netns)
 

@@ -18,8 +18,12 @@ NETNS, OTHER, HOST = "/run/netns/a", "/run/netns/b", "/run/netns/host"
 class Opening:
     """Hands that only open sockets."""
 
-    def __init__(self) -> None:
+    def __init__(self, known: str = "") -> None:
         self.opened: list[Socket] = []
+        self._known = known
+
+    def vouches(self, netns: str) -> bool:
+        return netns == self._known
 
     def open(self, netns: str) -> Socket:
         if netns == HOST:
@@ -53,6 +57,18 @@ def test_the_first_socket_is_the_one_that_looked() -> None:
     made.close()
     assert first.is_open
     assert second.is_open
+
+
+def test_hands_that_have_looked_already() -> None:
+    """Nothing is opened until it is asked for."""
+    hands = Opening(known=NETNS)
+    made = early(hands)
+    made.look(NETNS)
+    assert hands.opened == []
+    made.close()
+    assert cast("Socket", made.open(NETNS)).is_open
+    with pytest.raises(errors.SameNamespace):
+        made.look(HOST)
 
 
 def test_a_socket_that_nobody_wants_is_closed() -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 STEPS: dict[str, tuple[str, str]] = {
     "lock": ("multus.engine.readiness:wait", "before"),
     "record": ("multus.host.records:RecordFiles.save", "before"),
-    "record written": ("multus.host.atomic:_fill", "after"),
+    "record written": ("multus.host.atomic:fill", "after"),
     "recorded": ("multus.host.records:RecordFiles.save", "after"),
     "order sent": ("multus.execproto.channel:Channel._send", "after"),
     "result": ("multus.host.results:ResultFiles.keep", "before"),

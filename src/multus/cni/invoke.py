@@ -8,7 +8,7 @@ from multus import errors
 from multus.cni import rawjson
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 #: How many characters of what a plugin printed go into a message where they are no error object.
 QUOTED = 500
@@ -36,6 +36,9 @@ class PluginCall(_PluginCall):
     #: How long the plugin was at work, in seconds, as told by its executor; None while it can't have begun, 0.0 where
     #: nobody saw its end.
     worked: float | None = None
+
+    #: Done while it runs, by an executor that only waits for it; of a series, the first call's. Never raises.
+    meanwhile: Callable[[], None] | None = None
 
 
 class PluginExit(NamedTuple):

@@ -70,7 +70,7 @@ def _attach_all(call: Call, ports: Ports, pod: Pod | None) -> Result:
         settled = routes.settle(call, ports, planned, results)
         answer = outcome.answer(settled[0], call.conf.cni_version)
         _keep_settled(call, ports, written, results, settled)
-        ports.records.sync(call.container_id)
+        progress.sync()
         infos = devices.described(call, ports, written.entries)
         publish.network_status(call, ports, pod, planned, settled, infos)
     except BaseException:
@@ -126,6 +126,7 @@ class _Progress:
         self.record = written
         self.ready: list[attach.Ready] = []
         self.printed: dict[int, bytes] = {}
+        self.durable = False
         #: Those whose plugin said no, once and for all.
         self.refused: set[int] = set()
         self.deadline = call.deadline - call.conf.rollback_reserve
@@ -133,6 +134,7 @@ class _Progress:
     def carry_out(self, stages: Sequence[Sequence[int]]) -> list[Result]:
         """Attach stage after stage; the members of one stage side by side."""
         self.ready = [attach.prepare(self.call, self.ports, entry, self.deadline) for entry in self.record.entries]
+        self.ready[0].first.meanwhile = self._try_to_sync
         for single, group in itertools.groupby(stages, self._is_single):
             some = list(group)
             if single and len(some) > 1:
@@ -141,6 +143,19 @@ class _Progress:
                 for stage in some:
                     self._side_by_side(stage)
         return [self._result(number) for number in range(len(self.ready))]
+
+    def sync(self) -> None:
+        """Make the record durable, unless it is by now."""
+        if not self.durable:
+            self.ports.records.sync(self.call.container_id)
+
+    def _try_to_sync(self) -> None:
+        """While the first plugin runs: the disk takes as long."""
+        try:
+            self.sync()
+            self.durable = True
+        except errors.CniError:
+            pass  # `sync` will say so
 
     def _is_single(self, stage: Sequence[int]) -> bool:
         """Whether a stage is but one plugin, which can be ordered together with those before and after it."""

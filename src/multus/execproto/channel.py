@@ -18,7 +18,7 @@ from multus import errors
 from multus.execproto import frames
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from multus.execproto.frames import Frame
 
@@ -77,11 +77,18 @@ class Channel:
         """Whether it has ended."""
         return self._failure is not None
 
-    def request(self, order: int, payload: bytes, patience: float) -> Reply:
-        """Give an order (its type and payload) and wait `patience` seconds for the reply."""
-        return self.requests([(order, payload)], patience)[0]
+    def request(
+        self, order: int, payload: bytes, patience: float, meanwhile: Callable[[], None] | None = None
+    ) -> Reply:
+        """Give an order (type, payload), do something else, and wait for the reply, `patience` seconds in all."""
+        return self.requests([(order, payload)], patience, meanwhile)[0]
 
-    def requests(self, orders: Sequence[tuple[int, bytes]], patience: float) -> list[Reply]:
+    def requests(
+        self,
+        orders: Sequence[tuple[int, bytes]],
+        patience: float,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> list[Reply]:
         """Give several at once, and wait for all replies."""
         deadline = time.monotonic() + patience
         ids = []
@@ -96,6 +103,8 @@ class Channel:
             numbered = zip(ids, orders, strict=True)
             given = [frames.encode(order, request, payload) for request, (order, payload) in numbered]
             self._send(b"".join(given), deadline)
+            if meanwhile is not None:
+                meanwhile()
             return [self._await(request, deadline) for request in ids]
         except BaseException:
             with self._lock:

@@ -88,7 +88,7 @@ class Connection:
                 raise meanings.too_late(call.plugin)
             order = frames.within(remaining, call.prepared or _order(call))
             call.worked = 0.0
-            frame, _ = self._channel.request(frames.EXEC, order, remaining + GRACE)
+            frame, _ = self._channel.request(frames.EXEC, order, remaining + GRACE, call.meanwhile)
             if frame.type == frames.EXITED:
                 return self._exit(call, frame, time.monotonic() - begun)
             call.worked = None
@@ -138,7 +138,7 @@ class Connection:
         for call in calls:
             call.worked = 0.0
         patience = max(call.deadline for call in calls) - time.monotonic() + GRACE
-        found = [reply.frame for reply in self._channel.requests(orders, patience)]
+        found = [reply.frame for reply in self._channel.requests(orders, patience, calls[0].meanwhile)]
         for call, frame in zip(calls, found, strict=True):
             if self._expect(frame, frames.EXITED, frames.FAILED).type == frames.FAILED:
                 call.worked = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from typing import TYPE_CHECKING, Protocol
@@ -16,7 +15,6 @@ from multus.host import clock, conffiles
 from multus.host import records as host_records
 from multus.host import results as result_files
 from multus.host.remembered import Remembered
-from multus.host.spares import Spares
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,18 +51,23 @@ class Node:
         self.configurations: dict[bytes, MultusConf] = {}
         self._records: Remembered[Record] = Remembered()
         self._results: Remembered[result_files.Written] = Remembered()
-        self._spares = Spares(os.path.join(told.cni_dir, host_records.SPARE))
+        self._spares = host_records.spare_files(told.cni_dir)
         #: Cleared on SIGTERM, at once.
         self.ready = threading.Event()
 
     def records(self, cni_dir: str) -> records.NodeRecords:
         """The records in `cni_dir`: requests may name another one than the daemon's."""
-        return records.NodeRecords(cni_dir, self.settings.socket_dir, self.clock, self._records)
+        spares = self._spares_of(cni_dir)
+        return records.NodeRecords(cni_dir, self.settings.socket_dir, self.clock, self._records, spares)
 
     def results(self, cni_dir: str) -> result_files.ResultFiles:
         """The cached results there."""
-        spares = self._spares if cni_dir == self.settings.cni_dir else None  # another one may be on another file system
-        return result_files.ResultFiles(cni_dir, self._results, spares)
+        spares = self._spares_of(cni_dir)
+        return result_files.ResultFiles(cni_dir, self._results, spares.files if spares is not None else None)
+
+    def _spares_of(self, cni_dir: str) -> host_records.SpareFiles | None:
+        """Another directory may be on another file system."""
+        return self._spares if cni_dir == self.settings.cni_dir else None
 
     def cluster_for(self, conf: MultusConf) -> FetchingCluster | None:
         """Where a request's pods and networks are looked up."""

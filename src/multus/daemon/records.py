@@ -13,6 +13,7 @@ from multus.host import records
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from multus.host.records import SpareFiles
     from multus.host.remembered import Remembered
     from multus.networks.record import Record
     from multus.ports import Clock
@@ -21,8 +22,15 @@ if TYPE_CHECKING:
 class NodeRecords(records.RecordFiles):
     """`ports.Records`; calls share this process, so its locks are not inherited by anybody's delegates."""
 
-    def __init__(self, cni_dir: str, socket_dir: str, clock: Clock, known: Remembered[Record]) -> None:
-        super().__init__(cni_dir, clock, inherit=False, known=known)
+    def __init__(
+        self,
+        cni_dir: str,
+        socket_dir: str,
+        clock: Clock,
+        known: Remembered[Record],
+        spares: SpareFiles | None,
+    ) -> None:
+        super().__init__(cni_dir, clock, inherit=False, known=known, spares=spares)
         self._socket_dir = socket_dir
 
     @contextmanager

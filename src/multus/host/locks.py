@@ -19,6 +19,7 @@ from multus.host import atomic
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from multus.host.spares import Spares
     from multus.ports import Clock
 
 #: Held shared by every call, exclusively by GC. No container id begins with a dot.
@@ -32,10 +33,12 @@ SOON, LATER = 0.005, 0.1
 
 
 class LockDirectory:
-    """The lock files in `path`, which is made when first needed."""
+    """The lock files in `path`, which is made when first needed. `spares`: those of a process that stays, which never
+    writes into them."""
 
-    def __init__(self, path: str, clock: Clock, *, inherit: bool) -> None:
+    def __init__(self, path: str, clock: Clock, *, inherit: bool, spares: Spares | None = None) -> None:
         self._path = path
+        self._spares = spares
         self._clock = clock
         self._inherit = inherit
 
@@ -45,11 +48,14 @@ class LockDirectory:
         node = self._acquire(NODE, fcntl.LOCK_SH, deadline, "garbage collection (GC) is running")
         try:
             why = f"another call for container {container_id} is running"
+            path = f"{self._path}/{container_id}"
+            if self._spares is not None:
+                self._spares.make(path)
             own = self._acquire(container_id, fcntl.LOCK_EX, deadline, why)
             try:
                 yield
             finally:  # while it is held: whoever waits for it finds that the name is gone, and opens the next one
-                atomic.discard(f"{self._path}/{container_id}")
+                self._forget(path)
                 _release(own)
         finally:
             _release(node)
@@ -62,6 +68,15 @@ class LockDirectory:
             yield
         finally:
             _release(held)
+
+    def _forget(self, path: str) -> None:
+        if self._spares is None:
+            atomic.discard(path)
+            return
+        try:
+            self._spares.remove(path)
+        except errors.IoFailure:
+            pass
 
     def _acquire(self, name: str, kind: int, deadline: float, why: str) -> int:
         path = f"{self._path}/{name}"

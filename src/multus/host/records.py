@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from multus import errors
 from multus.cni import environment
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from multus.cni.arguments import PodArgs
     from multus.host.remembered import Remembered
+    from multus.host.spares import Spares
     from multus.networks.record import Record
     from multus.ports import Clock
 
@@ -29,16 +30,40 @@ RESULTS, DAMAGED, OWED, LAST_ORDERS = "results", "damaged", "owed", "last-orders
 LOCKS, SPARE = ".locks", ".spare"
 
 
+class SpareFiles(NamedTuple):
+    """Those of one `cniDir`: of records and cached results, whose content says what they are, and of locks, which are
+    empty."""
+
+    files: Spares
+    locks: Spares
+
+
+def spare_files(cni_dir: str) -> SpareFiles:
+    """For a process that stays."""
+    from multus.host.spares import Spares
+
+    return SpareFiles(Spares(f"{cni_dir}/{SPARE}"), Spares(f"{cni_dir}/{LOCKS}/{SPARE}"))
+
+
 class RecordFiles:
     """`ports.Records` in the directory `cni_dir`. `inherit`: delegates of this process hold its locks too
-    (`multus.host.locks`); not where several calls share one process. `known`: what a process that stays remembers."""
+    (`multus.host.locks`); not where several calls share one process. `known`, `spares`: what a process that stays
+    remembers, and keeps."""
 
     def __init__(
-        self, cni_dir: str, clock: Clock, *, inherit: bool = True, known: Remembered[Record] | None = None
+        self,
+        cni_dir: str,
+        clock: Clock,
+        *,
+        inherit: bool = True,
+        known: Remembered[Record] | None = None,
+        spares: SpareFiles | None = None,
     ) -> None:
         self._dir = cni_dir
         self._known = known
-        self._locks = locks.LockDirectory(f"{cni_dir}/{LOCKS}", clock, inherit=inherit)
+        self._spares = spares.files if spares is not None else None
+        lock_spares = spares.locks if spares is not None else None
+        self._locks = locks.LockDirectory(f"{cni_dir}/{LOCKS}", clock, inherit=inherit, spares=lock_spares)
 
     def load(self, container_id: str, runtime_ifname: str) -> Record | None:
         """As `ports.Records.load`; also raises errors.IoFailure."""
@@ -50,7 +75,7 @@ class RecordFiles:
         if data is None:
             return None
         try:
-            return record.decode(data, runtime_ifname)
+            return record.decode(data, runtime_ifname, container_id)
         except errors.DamagedRecord as error:
             moved = atomic.set_aside(path, os.path.join(self._dir, DAMAGED))
             raise errors.DamagedRecord(f"{path} is damaged, moved to {moved}: {error.message}") from error
@@ -58,7 +83,8 @@ class RecordFiles:
     def save(self, container_id: str, record_: Record) -> None:
         """As `ports.Records.save`."""
         path = self._path(container_id)
-        written = atomic.write(path, record.encode(record_))
+        data = record.encode(record_, container_id)
+        written = self._spares.write(path, data) if self._spares is not None else atomic.write(path, data)
         if self._known is not None:
             self._known.put(path, written, record_)
 
@@ -69,7 +95,11 @@ class RecordFiles:
     def remove(self, container_id: str) -> None:
         """As `ports.Records.remove`; raises errors.IoFailure where the disk refuses."""
         path = self._path(container_id)
-        atomic.remove(path, whole=self._known is not None and self._known.forget(path))
+        whole = self._known is not None and self._known.forget(path)
+        if whole and self._spares is not None:
+            self._spares.remove(path)
+        else:
+            atomic.remove(path, whole=whole)
 
     def containers(self) -> Sequence[str]:
         """As `ports.Records.containers`. Raises errors.IoFailure."""

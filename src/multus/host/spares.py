@@ -26,6 +26,7 @@ class Spares:
 
     def __init__(self, directory: str) -> None:
         self._directory = directory
+        # The oldest is taken first: who gave the newest may still hold a lock on it.
         self._free: deque[str] = deque()
         self._numbers = itertools.count()
         self._prefix = f"{directory}/{time.time_ns()}"
@@ -33,9 +34,8 @@ class Spares:
 
     def write(self, path: str, data: bytes) -> atomic.Stamp:
         """As `atomic.write`."""
-        try:
-            spare = self._free.pop()
-        except IndexError:
+        spare = self._take()
+        if spare is None:
             return atomic.write(path, data)
         try:
             written = atomic.fill(spare, data, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -44,6 +44,20 @@ class Spares:
             atomic.discard(spare)
             return atomic.write(path, data)
         return written
+
+    def make(self, path: str) -> None:
+        """Make a file of what a spare holds, if there is a spare, and nothing at `path`."""
+        spare = self._take()
+        if spare is None:
+            return
+        try:
+            os.link(spare, path)
+        except FileExistsError:
+            self._free.append(spare)
+            return
+        except OSError:
+            pass
+        atomic.discard(spare)  # this name of it
 
     def remove(self, path: str) -> None:
         """As `atomic.remove`, of a file that is whole."""
@@ -57,6 +71,12 @@ class Spares:
                 self._free.append(spare)
                 return
         atomic.remove(path, whole=True)
+
+    def _take(self) -> str | None:
+        try:
+            return self._free.popleft()
+        except IndexError:
+            return None
 
     def _move(self, path: str, spare: str) -> None:
         try:

@@ -109,12 +109,12 @@ def keeping(record: Record, entries: Sequence[Entry]) -> Record:
 # ── encoding ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def encode(record: Record) -> bytes:
-    """The file's content."""
-    return b"[" + b",".join([_encoded(entry, record.pod) for entry in record.entries]) + b"]"
+def encode(record: Record, container_id: str = "") -> bytes:
+    """The file's content; with the sandbox whose record it is, where that is given."""
+    return b"[" + b",".join([_encoded(entry, record.pod, container_id) for entry in record.entries]) + b"]"
 
 
-def _encoded(entry: Entry, pod: PodArgs) -> bytes:
+def _encoded(entry: Entry, pod: PodArgs, container_id: str) -> bytes:
     """The members in the order of upstream's structure. It filters gateways while it attaches, never afterwards."""
     asked = {key: entry.asked[key] for key in _ASKED if key in entry.asked} if entry.asked else {}
     resource: Json = {key: asked.pop(key) for key in ("deviceID", "resourceName") if key in asked}
@@ -127,6 +127,8 @@ def _encoded(entry: Entry, pod: PodArgs) -> bytes:
         "netns": entry.netns,
         "pod": list(pod),
     }
+    if container_id:
+        own["containerID"] = container_id
     for flag in _FLAGS:
         if getattr(entry, flag):
             own[flag] = True
@@ -147,15 +149,19 @@ def _encoded(entry: Entry, pod: PodArgs) -> bytes:
 # ── decoding ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def decode(data: bytes, runtime_ifname: str) -> Record:
+def decode(data: bytes, runtime_ifname: str, container_id: str = "") -> Record:
     """The record in a file's content, of our making or upstream's. `runtime_ifname` names element 0 of upstream's.
-    Raises errors.DamagedRecord for anything else, an empty list and null included."""
+    Raises errors.DamagedRecord for anything else, an empty list, null, and another sandbox's included."""
     try:
         members = rawjson.loads(data, "record")
         if not isinstance(members, list) or not members:
             raise errors.DamagedRecord("record must be a list of attachments that is not empty")
         entries = tuple(_decoded(member, number, runtime_ifname) for number, member in enumerate(members))
-        return Record(entries, _pod(members[0].get(OWN)))
+        own = members[0].get(OWN)
+        told = own.get("containerID", "") if isinstance(own, dict) else ""
+        if container_id and told not in ("", container_id):
+            raise errors.DamagedRecord("record is another sandbox's")
+        return Record(entries, _pod(own))
     except errors.DamagedRecord:
         raise
     except errors.CniError as error:

@@ -474,3 +474,44 @@ def test_what_a_spare_held_before(tmp_path: Path) -> None:
     assert store.of("c2") == []
     assert store.load("a", "c1", "net1") is None
     assert [path.name for path in (tmp_path / "damaged").iterdir()] == ["a-c2-net1.0"]
+
+
+def test_a_record_that_a_spare_held_before(tmp_path: Path) -> None:
+    """The file of a record is used again too, and says whose it is."""
+    one = records.RecordFiles(
+        str(tmp_path), SystemClock(), known=Remembered(), spares=records.spare_files(str(tmp_path))
+    )
+    one.save("c1", record())
+    inode = (tmp_path / "c1").stat().st_ino
+    one.remove("c1")
+    assert one.load("c1", "eth0") is None
+    one.save("c2", record(entry("b")))
+    assert (tmp_path / "c2").stat().st_ino == inode
+    (tmp_path / "c2").rename(tmp_path / "c3")
+    with pytest.raises(errors.DamagedRecord, match="another sandbox's"):
+        records.RecordFiles(str(tmp_path), SystemClock()).load("c3", "eth0")
+    assert (tmp_path / "damaged/c3.0").exists()
+
+
+def test_lock_files_are_used_again(tmp_path: Path) -> None:
+    """The same file for the next sandbox, empty and locked; not while another process has one of that name."""
+    spares = records.spare_files(str(tmp_path))
+    one = records.RecordFiles(str(tmp_path), SystemClock(), inherit=False, spares=spares)
+    path = tmp_path / ".locks"
+    with one.lock("c1", time.monotonic() + 5):
+        inode = (path / "c1").stat().st_ino
+    assert not (path / "c1").exists()
+    other = records.RecordFiles(str(tmp_path), SystemClock())
+    with one.lock("c2", time.monotonic() + 5):
+        found = (path / "c2").stat()
+        assert (found.st_ino, found.st_size, found.st_nlink) == (inode, 0, 1)
+        with pytest.raises(errors.TryAgainLater), other.lock("c2", time.monotonic()):
+            pass
+    with (
+        other.lock("c3", time.monotonic() + 5),
+        pytest.raises(errors.TryAgainLater),
+        one.lock("c3", time.monotonic()),
+    ):
+        pass
+    with one.lock("c3", time.monotonic() + 5):
+        assert (path / "c3").stat().st_ino == inode

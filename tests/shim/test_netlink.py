@@ -115,8 +115,9 @@ def test_the_socket_is_of_the_pods_namespace(host: Host, netns: str, explicit: b
     assert during(host, netns, work) == len(shown.stdout.splitlines())
 
 
-def test_its_namespace_is_told_of_beforehand(host: Host, netns: str) -> None:
+def test_its_namespace_is_told_of_beforehand(host: Host, netns: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody need ask whether it is there, and whose it is."""
+    monkeypatch.setattr("multus.execproto.connection.FRESH", 60.0)
 
     def work(connection: Connection) -> tuple[int | None, bool, bool, int]:
         vouches, exists = connection.vouches(netns), connection.exists(netns)

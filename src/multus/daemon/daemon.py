@@ -97,6 +97,7 @@ class Daemon:
         if self._cluster is not None:
             self._cluster.stop(time.monotonic() + FAREWELL)
         self._heartbeat.stop()
+        self._node.close()
         log.verbose("ended")
 
     def _show(self) -> None:

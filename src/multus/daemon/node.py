@@ -65,6 +65,10 @@ class Node:
         spares = self._spares_of(cni_dir)
         return result_files.ResultFiles(cni_dir, self._results, spares.files if spares is not None else None)
 
+    def close(self) -> None:
+        """The process ends: it keeps nothing for the next call."""
+        self._spares.clear()
+
     def _spares_of(self, cni_dir: str) -> host_records.SpareFiles | None:
         """Another directory may be on another file system."""
         return self._spares if cni_dir == self.settings.cni_dir else None

@@ -37,12 +37,17 @@ class SpareFiles(NamedTuple):
     files: Spares
     locks: Spares
 
+    def clear(self) -> None:
+        """Remove them."""
+        self.locks.clear()
+        self.files.clear()
+
 
 def spare_files(cni_dir: str) -> SpareFiles:
     """For a process that stays."""
     from multus.host.spares import Spares
 
-    return SpareFiles(Spares(f"{cni_dir}/{SPARE}"), Spares(f"{cni_dir}/{LOCKS}/{SPARE}"))
+    return SpareFiles(Spares(f"{cni_dir}/{SPARE}"), Spares(f"{cni_dir}/{SPARE}/{LOCKS}"))
 
 
 class RecordFiles:

@@ -72,6 +72,15 @@ class Spares:
                 return
         atomic.remove(path, whole=True)
 
+    def clear(self) -> None:
+        """Remove them all, and the directory with the last."""
+        while self._free:
+            atomic.discard(self._free.popleft())
+        try:
+            os.rmdir(self._directory)
+        except OSError:
+            pass
+
     def _take(self) -> str | None:
         try:
             return self._free.popleft()

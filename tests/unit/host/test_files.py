@@ -515,3 +515,15 @@ def test_lock_files_are_used_again(tmp_path: Path) -> None:
         pass
     with one.lock("c3", time.monotonic() + 5):
         assert (path / "c3").stat().st_ino == inode
+
+
+def test_nothing_is_kept_at_the_end(tmp_path: Path) -> None:
+    """Whoever stops, or is uninstalled, leaves no spares."""
+    spares = records.spare_files(str(tmp_path))
+    one = records.RecordFiles(str(tmp_path), SystemClock(), inherit=False, known=Remembered(), spares=spares)
+    with one.lock("c1", time.monotonic() + 5):
+        one.save("c1", record())
+        one.remove("c1")
+    assert len([path for path in (tmp_path / ".spare").rglob("*") if path.is_file()]) == 2
+    spares.clear()
+    assert not (tmp_path / ".spare").exists()

@@ -6,6 +6,7 @@ Each is a `direct.DirectTransport`; all share one TLS context. A request over ur
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from multus.kubernetes import sockets, tls
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 #: Connections kept open at most; more are opened when needed, and closed after use.
 KEPT = 8
 
+#: So long, in seconds, a request waits for one of them before it opens one more: a handshake costs both ends more than
+#: many requests.
+PATIENCE = 0.1
+
 
 class SharedTransport:
     """A `transport.Transport` that is safe to use from many threads at once."""
@@ -28,20 +33,30 @@ class SharedTransport:
         self._identity = identity
         self._context = tls.context(endpoint, identity) if endpoint.tls else None
         self._lock = threading.Lock()
+        self._returned = threading.Condition(self._lock)
+        self._waiting = 0
+        self._used = 0
         self._idle: list[DirectTransport] = []
 
     def request(self, method: str, path: str, headers: Headers, body: bytes | None, timeout: float) -> Response:
         """As `transport.Transport.request`."""
-        idle = self._idle
+        until = time.monotonic() + timeout
         with self._lock:
+            if not self._idle and self._used >= KEPT:
+                self._wait(min(timeout, PATIENCE))
+            idle = self._idle
             connection = idle.pop() if idle else self._new()
+            self._used += 1
         try:
-            return connection.request(method, path, headers, body, timeout)
+            return connection.request(method, path, headers, body, until - time.monotonic())
         finally:
             with self._lock:
+                self._used -= 1
                 kept = self._idle is idle and len(idle) < KEPT
                 if kept:
                     idle.append(connection)
+                    if self._waiting:
+                        self._returned.notify()
             if not kept:
                 connection.close()
 
@@ -51,6 +66,12 @@ class SharedTransport:
             idle, self._idle = self._idle, []
             for connection in idle:
                 connection.close()
+
+    def _wait(self, seconds: float) -> None:
+        """Until a connection is idle, but no longer."""
+        self._waiting += 1
+        self._returned.wait_for(lambda: self._idle, seconds)
+        self._waiting -= 1
 
     def _new(self) -> DirectTransport:
         return DirectTransport(self._endpoint, self._identity, self._context, sockets.OPTIONS)

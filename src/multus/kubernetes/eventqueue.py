@@ -2,7 +2,8 @@
 
 A thread that has just spoken to the server, and has answered its caller, sends its own (`hold`, `release`): for the
 queue's thread that would mean to wake twice and to find cold caches. Whenever that does not go at once it is left to
-the queue's thread.
+the queue's thread. A few may send at once, or a storm's events would wait for each other's round trips; events of one
+pod may overtake each other then, their times tell.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ LIMIT = 1000
 PATIENCE = 10.0
 
 
+#: How many are on their way to the server at once.
+SENDERS = 4
+
 #: How long a thread that sends its own events may take, in seconds.
 HELPING = 1.0
 
@@ -48,7 +52,7 @@ class EventQueue:
         self._changed = threading.Condition()
         self._newest = 0
         self._held = threading.local()
-        self._sending = threading.Lock()
+        self._sending = threading.BoundedSemaphore(SENDERS)
         self._pausing = False
         self._deadline: float | None = None
         self._thread = threading.Thread(target=self._run, name="events", daemon=True)
@@ -76,13 +80,13 @@ class EventQueue:
         self._held.value = True
 
     def release(self) -> None:
-        """Send what waits; where another thread does so already, or it does not go at once, leave it to them."""
+        """Send what waits; where enough threads do so already, or it does not go at once, leave it to them."""
         self._held.value = False
         if not self._waiting or self._pausing or not self._sending.acquire(blocking=False):
             return
         latest = time.monotonic() + HELPING
         try:
-            while time.monotonic() < latest and (event := self._oldest()) is not None:
+            while time.monotonic() < latest and (event := self._take()) is not None:
                 if self._attempt(event, latest):
                     break
         finally:
@@ -114,7 +118,7 @@ class EventQueue:
     def _run(self) -> None:
         while self._is_more():
             with self._sending:
-                event = self._oldest()
+                event = self._take()
                 pause = self._attempt(event, self._latest()) if event is not None else 0.0
             if pause:
                 self._pausing = True
@@ -131,19 +135,20 @@ class EventQueue:
                 self._changed.wait_for(lambda: self._deadline is not None, LINGER)
             return self._deadline is None or time.monotonic() < self._deadline
 
-    def _oldest(self) -> Event | None:
-        """It stays where it is until it was sent."""
+    def _take(self) -> Event | None:
+        """The oldest that waits."""
         with self._changed:
-            return self._waiting[0] if self._waiting else None
+            return self._waiting.popleft() if self._waiting else None
 
     def _attempt(self, event: Event, latest: float) -> float:
-        """Send it, whoever holds `_sending`. The pause before the next one."""
+        """Send it, whoever has taken it. The pause before the next try, for which it waits again."""
         try:
             self._send(event, latest)
         except errors.CniError as error:
             pod = f"{event.pod.namespace}/{event.pod.name}"
             log.warning("event not sent", pod=pod, reason=event.reason, error=error)
             if error.code == errors.TryAgainLater.default_code:
+                self._put_back(event)
                 return self._backoff.next()
             self.dropped += 1
         except Exception as error:
@@ -152,18 +157,19 @@ class EventQueue:
             self.dropped += 1
         else:
             self._backoff.reset()
-        self._done(event)
         return 0.0
 
     def _latest(self) -> float:
         latest = time.monotonic() + PATIENCE
         return latest if self._deadline is None else min(latest, self._deadline)
 
-    def _done(self, event: Event) -> None:
+    def _put_back(self, event: Event) -> None:
+        """To be sent first, unless so many newer ones have come that it is lost."""
         with self._changed:
-            # It may have been dropped meanwhile.
-            if self._waiting and self._waiting[0] is event:
-                self._waiting.popleft()
+            if len(self._waiting) < self._limit:
+                self._waiting.appendleft(event)
+            else:
+                self.dropped += 1
 
     def _wait(self, pause: float) -> None:
         """Let `pause` seconds pass, fewer when stopped."""

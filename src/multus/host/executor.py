@@ -64,9 +64,10 @@ class LocalExecutor:
             begun = self._clock.monotonic()
             call.worked = 0.0
             try:
-                done = process.run(path, environ, call.stdin, call.deadline, self._clock, f"{MARKER}={mark}")
-                call.worked = self._clock.monotonic() - begun
-                return done
+                try:
+                    return process.run(path, environ, call.stdin, call.deadline, self._clock, f"{MARKER}={mark}")
+                finally:
+                    call.worked = self._clock.monotonic() - begun
             except OSError as error:
                 call.worked = None
                 if not self._may_retry(error, attempt, call.deadline):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from typing import Protocol
 
 from multus import errors
 
@@ -19,6 +20,18 @@ TEMPORARY = ".tmp-"
 
 #: What tells a file from another one that had its name before: inode, size, time of its last change.
 Stamp = tuple[int, int, int]
+
+
+class Files(Protocol):
+    """Who writes and removes files: this module, or `spares.Spares`."""
+
+    def write(self, path: str, data: bytes) -> Stamp:
+        """As `write`."""
+        ...
+
+    def remove(self, path: str, *, whole: bool = False) -> None:
+        """As `remove`."""
+        ...
 
 
 def stamp(status: os.stat_result) -> Stamp:

@@ -74,7 +74,7 @@ class LockDirectory:
             atomic.discard(path)
             return
         try:
-            self._spares.remove(path)
+            self._spares.remove(path, whole=True)
         except errors.IoFailure:
             pass
 

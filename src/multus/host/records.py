@@ -66,7 +66,7 @@ class RecordFiles:
     ) -> None:
         self._dir = cni_dir
         self._known = known
-        self._spares = spares.files if spares is not None else None
+        self._files: atomic.Files = spares.files if spares is not None else atomic
         lock_spares = spares.locks if spares is not None else None
         self._locks = locks.LockDirectory(f"{cni_dir}/{LOCKS}", clock, inherit=inherit, spares=lock_spares)
 
@@ -88,8 +88,7 @@ class RecordFiles:
     def save(self, container_id: str, record_: Record) -> None:
         """As `ports.Records.save`."""
         path = self._path(container_id)
-        data = record.encode(record_, container_id)
-        written = self._spares.write(path, data) if self._spares is not None else atomic.write(path, data)
+        written = self._files.write(path, record.encode(record_, container_id))
         if self._known is not None:
             self._known.put(path, written, record_)
 
@@ -100,11 +99,7 @@ class RecordFiles:
     def remove(self, container_id: str) -> None:
         """As `ports.Records.remove`; raises errors.IoFailure where the disk refuses."""
         path = self._path(container_id)
-        whole = self._known is not None and self._known.forget(path)
-        if whole and self._spares is not None:
-            self._spares.remove(path)
-        else:
-            atomic.remove(path, whole=whole)
+        self._files.remove(path, whole=self._known is not None and self._known.forget(path))
 
     def containers(self) -> Sequence[str]:
         """As `ports.Records.containers`. Raises errors.IoFailure."""

@@ -35,7 +35,7 @@ class ResultFiles:
 
     def __init__(self, cni_dir: str, known: Remembered[Written] | None = None, spares: Spares | None = None) -> None:
         self._known = known
-        self._spares = spares
+        self._files: atomic.Files = spares if spares is not None else atomic
         self._dir = f"{cni_dir}/{RESULTS}"
         self._damaged = f"{cni_dir}/{DAMAGED}"
         #: What `of` read, until it is loaded: DEL asks for the same attachments again, one by one.
@@ -77,20 +77,14 @@ class ResultFiles:
         """As `ports.Results.keep`."""
         path, text = opening
         result = printed.strip()
-        content = text[:-1] + b',"result":' + result + b"}" if result else text
-        spares = self._spares
-        written = spares.write(path, content) if spares is not None else atomic.write(path, content)
+        written = self._files.write(path, text[:-1] + b',"result":' + result + b"}" if result else text)
         if self._known is not None:
             self._known.put(path, written, (cached, result))
 
     def remove(self, network: str, container_id: str, ifname: str) -> None:
         """As `ports.Results.remove`; raises errors.IoFailure where the disk refuses."""
         path = self._path(network, container_id, ifname)
-        whole = self._known is not None and self._known.forget(path)
-        if whole and self._spares is not None:
-            self._spares.remove(path)
-        else:
-            atomic.remove(path, whole=whole)
+        self._files.remove(path, whole=self._known is not None and self._known.forget(path))
 
     def all(self) -> Sequence[CachedResult]:
         """As `ports.Results.all`."""

@@ -59,9 +59,9 @@ class Spares:
             pass
         atomic.discard(spare)  # this name of it
 
-    def remove(self, path: str) -> None:
-        """As `atomic.remove`, of a file that is whole."""
-        if len(self._free) < LIMIT:
+    def remove(self, path: str, *, whole: bool = False) -> None:
+        """As `atomic.remove`; only of a file that is known to be whole a spare is made."""
+        if whole and len(self._free) < LIMIT:
             spare = f"{self._prefix}-{next(self._numbers)}"
             try:
                 self._move(path, spare)
@@ -70,7 +70,7 @@ class Spares:
             else:
                 self._free.append(spare)
                 return
-        atomic.remove(path, whole=True)
+        atomic.remove(path, whole=whole)
 
     def clear(self) -> None:
         """Remove them all, and the directory with the last."""

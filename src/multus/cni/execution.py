@@ -59,7 +59,7 @@ def result_of(network: NetworkConfig, printed: bytes) -> Result:
 
 
 def _printed(call: PluginCall, executor: Executor) -> bytes:
-    return printed_by(call, _ended(call, executor))
+    return printed_by(call, invoke.attempt(call, executor))
 
 
 def printed_by(call: PluginCall, ended: Ended) -> bytes:
@@ -94,7 +94,7 @@ def deleted(calls: Sequence[PluginCall], executor: Executor) -> None:
     missing: errors.PluginNotFound | None = None
     for call in calls:
         try:
-            output_of(call, _ended(call, executor))
+            output_of(call, invoke.attempt(call, executor))
         except errors.PluginNotFound as error:
             missing = missing or error
     if missing is not None:
@@ -189,7 +189,7 @@ def _run(
     extra: Mapping[str, Any] | None = None,
 ) -> bytes:
     call = _call(network, plugin, verb, target, deadline, prev, extra)
-    return output_of(call, _ended(call, executor))
+    return output_of(call, invoke.attempt(call, executor))
 
 
 def _call(
@@ -208,13 +208,6 @@ def _call(
     except errors.CniError as error:
         raise error.within(_failed(kind, verb)) from error
     return invoke.PluginCall(kind, _environ(verb, target), stdin, deadline)
-
-
-def _ended(call: PluginCall, executor: Executor) -> Ended:
-    try:
-        return executor.run(call)
-    except errors.CniError as error:
-        return error
 
 
 def output_of(call: PluginCall, ended: Ended) -> bytes:

@@ -69,17 +69,25 @@ class Executor(Protocol):
         ...
 
 
+def attempt(call: PluginCall, executor: Executor) -> Ended:
+    """Run one plugin; never raises errors.CniError."""
+    try:
+        return executor.run(call)
+    except errors.CniError as error:
+        return error
+
+
+def succeeded(ended: Ended) -> bool:
+    """Whether it ran, and says that all went well."""
+    return isinstance(ended, PluginExit) and ended.status == 0
+
+
 def in_turn(executor: Executor, calls: Iterable[PluginCall], *, go_on: bool) -> Iterator[Ended]:
     """`Executor.series` by `Executor.run`: each plugin is begun when the end of the one before has been taken."""
     for call in calls:
-        ended: Ended
-        try:
-            ended = executor.run(call)
-            failed = ended.status != 0
-        except errors.CniError as error:
-            ended, failed = error, True
+        ended = attempt(call, executor)
         yield ended
-        if failed and not go_on:
+        if not go_on and not succeeded(ended):
             return
 
 

@@ -141,7 +141,10 @@ class _Progress:
                 self._in_turn([stage[0] for stage in some])
             else:
                 for stage in some:
-                    self._side_by_side(stage)
+                    if len(stage) == 1:
+                        self._attach(stage[0])
+                    else:
+                        self._side_by_side(stage)
         return [self._result(number) for number in range(len(self.ready))]
 
     def sync(self) -> None:
@@ -190,9 +193,6 @@ class _Progress:
             self.refused.add(number)
 
     def _side_by_side(self, stage: Sequence[int]) -> None:
-        if len(stage) == 1:
-            self._attach(stage[0])
-            return
         from concurrent.futures import ThreadPoolExecutor
 
         with ThreadPoolExecutor(len(stage)) as pool:

@@ -134,7 +134,7 @@ class _Detaching:
         self._deadline = deadline
         self._netns: str | None = None
 
-    def each(self, items: Iterable[tuple[int, T]], step: Callable[[Entry, T], R]) -> list[tuple[int, R]]:
+    def each(self, items: list[tuple[int, T]], step: Callable[[Entry, T], R]) -> list[tuple[int, R]]:
         """`step` of each entry (by its number) and what the step before made of it."""
         done = []
         for number, item in items:

@@ -116,13 +116,15 @@ class Connection:
             if ended is None:  # its file is just being replaced
                 rest = calls[number : number + 1] if go_on else calls[number:]
                 yield from invoke.in_turn(self, rest, go_on=go_on)
-            else:
-                yield ended
-            if not go_on and not _succeeded(ended):
+                if not go_on:
+                    return
+                continue
+            yield ended
+            if not go_on and not invoke.succeeded(ended):
                 return
 
     def _together(self, calls: Sequence[PluginCall], following: int) -> list[tuple[int, bytes]]:
-        """Their orders: an EXEC, and what follows. None where they must be given one by one: for the agent's hands
+        """Their orders: an EXEC, and what follows. Empty where they must be given one by one: for the agent's hands
         others may wait; what is wrong with a call `run` says best."""
         if len(calls) < 2 or self.version < SERIES_SINCE or self.hello.kind != frames.CALL:
             return []
@@ -219,10 +221,6 @@ class Connection:
 def _replaced(reason: int, number: int) -> bool:
     """Whether a FAILED says "text file busy"."""
     return reason == frames.UNUSABLE and number == errno.ETXTBSY
-
-
-def _succeeded(ended: Ended | None) -> bool:
-    return isinstance(ended, invoke.PluginExit) and ended.status == 0
 
 
 def _order(call: PluginCall) -> bytes:

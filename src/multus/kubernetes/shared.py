@@ -34,7 +34,6 @@ class SharedTransport:
         self._context = tls.context(endpoint, identity) if endpoint.tls else None
         self._lock = threading.Lock()
         self._returned = threading.Condition(self._lock)
-        self._waiting = 0
         self._used = 0
         self._idle: list[DirectTransport] = []
 
@@ -43,7 +42,7 @@ class SharedTransport:
         until = time.monotonic() + timeout
         with self._lock:
             if not self._idle and self._used >= KEPT:
-                self._wait(min(timeout, PATIENCE))
+                self._returned.wait_for(lambda: self._idle, min(timeout, PATIENCE))
             idle = self._idle
             connection = idle.pop() if idle else self._new()
             self._used += 1
@@ -55,8 +54,7 @@ class SharedTransport:
                 kept = self._idle is idle and len(idle) < KEPT
                 if kept:
                     idle.append(connection)
-                    if self._waiting:
-                        self._returned.notify()
+                    self._returned.notify()
             if not kept:
                 connection.close()
 
@@ -66,12 +64,6 @@ class SharedTransport:
             idle, self._idle = self._idle, []
             for connection in idle:
                 connection.close()
-
-    def _wait(self, seconds: float) -> None:
-        """Until a connection is idle, but no longer."""
-        self._waiting += 1
-        self._returned.wait_for(lambda: self._idle, seconds)
-        self._waiting -= 1
 
     def _new(self) -> DirectTransport:
         return DirectTransport(self._endpoint, self._identity, self._context, sockets.OPTIONS)

@@ -113,6 +113,24 @@ def test_deadline_ends_all_it_started(plugin: Path, text: str) -> None:
     assert is_gone(int(mark.read_text()))
 
 
+def test_how_long_it_worked(plugin: Path) -> None:
+    """Whatever its end; not at all where it could not be started."""
+    script(plugin, "hang", "exec sleep 600")
+    script(plugin, "fail", "sleep 0.1; exit 1")
+    (plugin / "plain").write_text("")
+    hands = executor.LocalExecutor([str(plugin)], frozenset(), CLOCK)
+
+    def worked(name: str, seconds: float) -> float | None:
+        call = PluginCall(name, {}, b"", time.monotonic() + seconds)
+        list(hands.series([call], go_on=True))
+        return call.worked
+
+    assert (worked("hang", 0.5) or 0.0) > 0.0
+    assert (worked("fail", 30.0) or 0.0) >= 0.1
+    assert worked("plain", 30.0) is None
+    assert worked("absent", 30.0) is None
+
+
 def test_signal_ends_all_it_started(plugin: Path) -> None:
     """What a plugin that was killed from outside had started works on for nobody."""
     mark = plugin / "child"
